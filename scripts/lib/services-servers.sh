@@ -1,0 +1,303 @@
+# Part of scripts/services: what is particular to each server. For each NAME:
+# packages_NAME, prepare_NAME, launch_NAME, ping_NAME, setup_NAME, signals_NAME.
+# shellcheck shell=bash disable=SC2154
+
+program() {
+	case $1 in
+	postgres) echo postgres ;;
+	mariadb) echo mariadbd ;;
+	redis) echo redis-server ;;
+	kafka) echo java ;;
+	esac
+}
+
+# Write standard input to a file by renaming, so that it is whole or absent.
+write_file() { cat >"$1.new" && mv "$1.new" "$1"; }
+
+# ---- PostgreSQL -------------------------------------------------------------
+
+# Folder of the programs: version 15, or else the newest that is installed.
+pg_bin() {
+	local dir
+	while read -r dir; do
+		if [[ -x $dir/postgres && -x $dir/initdb && -x $dir/psql ]]; then
+			echo "$dir"
+			return 0
+		fi
+	done < <(
+		echo /usr/lib/postgresql/15/bin
+		find /usr/lib/postgresql -mindepth 2 -maxdepth 2 -path '*/1[5-9]/bin' 2>/dev/null | sort -rV
+	)
+	return 1
+}
+
+packages_postgres() { pg_bin >/dev/null || echo postgresql-15; }
+
+prepare_postgres() {
+	local dir=$STATE/postgres bin
+	require_free_port postgres "${PORT[postgres]}" SERVICES_POSTGRES_PORT
+	bin=$(pg_bin)
+	own_dir "$dir"
+	if [[ ! -d $dir/data ]]; then
+		say postgres 'creating the data folder'
+		rm -rf "$dir/data.new"
+		# shellcheck disable=SC2016
+		as_user env LC_ALL=C.UTF-8 "PASSWORD=$PASSWORD" bash -c '
+			"$1/initdb" -D "$2/data.new" -U postgres --encoding=UTF8 --locale=C.UTF-8 \
+				--auth=scram-sha-256 --pwfile=<(echo "$PASSWORD") &&
+			echo "include '\''../server.conf'\''" >>"$2/data.new/postgresql.conf"
+		' initdb "$bin" "$dir" >"$STATE/log/postgres.log" 2>&1 </dev/null || {
+			tail -n 15 "$STATE/log/postgres.log" >&2
+			say postgres 'initdb failed'
+			return 1
+		}
+		mv "$dir/data.new" "$dir/data"
+	fi
+	write_file "$dir/server.conf" <<-CONF
+		listen_addresses = '127.0.0.1'
+		port = ${PORT[postgres]}
+		unix_socket_directories = '$dir'
+		max_connections = 300
+		fsync = on
+		synchronous_commit = on
+		full_page_writes = on
+	CONF
+}
+
+launch_postgres() { launch postgres "$(pg_bin)/postgres" -D "$STATE/postgres/data"; }
+
+ping_postgres() {
+	"$(pg_bin)/pg_isready" -q -h 127.0.0.1 -p "$(actual_port postgres)" -U sluicegate -d sluicegate
+}
+
+setup_postgres() {
+	PGPASSWORD=$PASSWORD "$(pg_bin)/psql" -X -q -v ON_ERROR_STOP=1 -v "password=$PASSWORD" \
+		-h 127.0.0.1 -p "${PORT[postgres]}" -U postgres -d postgres <<-'SQL' >&2
+			SELECT 'CREATE ROLE sluicegate'
+			WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'sluicegate') \gexec
+			ALTER ROLE sluicegate LOGIN CREATEDB PASSWORD :'password';
+			SELECT 'CREATE DATABASE sluicegate OWNER sluicegate'
+			WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'sluicegate') \gexec
+		SQL
+}
+
+# Fast shutdown, then immediate shutdown.
+signals_postgres() { printf '%s\n' 'INT 30' 'QUIT 10' 'KILL 10'; }
+
+# ---- MariaDB ----------------------------------------------------------------
+
+packages_mariadb() {
+	if ! have mariadbd || ! have mariadb-install-db || ! have mariadb; then echo mariadb-server; fi
+}
+
+prepare_mariadb() {
+	local dir=$STATE/mariadb
+	require_free_port mariadb "${PORT[mariadb]}" SERVICES_MARIADB_PORT
+	own_dir "$dir"
+	if [[ ! -d $dir/data ]]; then
+		say mariadb 'creating the data folder'
+		rm -rf "$dir/data.new"
+		as_user mariadb-install-db --no-defaults --datadir="$dir/data.new" --skip-test-db \
+			--auth-root-authentication-method=socket --auth-root-socket-user=root \
+			>"$STATE/log/mariadb.log" 2>&1 </dev/null || {
+			tail -n 15 "$STATE/log/mariadb.log" >&2
+			say mariadb 'mariadb-install-db failed'
+			return 1
+		}
+		mv "$dir/data.new" "$dir/data"
+	fi
+	write_file "$dir/my.cnf" <<-CONF
+		[mariadbd]
+		bind-address = 127.0.0.1
+		port = ${PORT[mariadb]}
+		socket = $dir/mariadb.sock
+		datadir = $dir/data
+		pid-file = $dir/mariadb.pid
+		init-file = $dir/init.sql
+		skip-name-resolve
+		character-set-server = utf8mb4
+		max_connections = 300
+		innodb_flush_log_at_trx_commit = 1
+	CONF
+	write_file "$dir/init.sql" <<-SQL
+		CREATE DATABASE IF NOT EXISTS sluicegate;
+		CREATE USER IF NOT EXISTS 'sluicegate'@'%' IDENTIFIED BY '$PASSWORD';
+		ALTER USER 'sluicegate'@'%' IDENTIFIED BY '$PASSWORD';
+		GRANT ALL PRIVILEGES ON *.* TO 'sluicegate'@'%' WITH GRANT OPTION;
+	SQL
+}
+
+launch_mariadb() { launch mariadb "$(command -v mariadbd)" --defaults-file="$STATE/mariadb/my.cnf"; }
+
+# A true login: the ping of mariadb-admin is content with a refusal.
+ping_mariadb() {
+	MYSQL_PWD=$PASSWORD mariadb --no-defaults --connect-timeout=3 --protocol=tcp -h 127.0.0.1 \
+		-P "$(actual_port mariadb)" -u sluicegate -e 'SELECT 1' sluicegate >/dev/null 2>&1
+}
+
+setup_mariadb() { :; }
+
+signals_mariadb() { printf '%s\n' 'TERM 40' 'KILL 10'; }
+
+# ---- Redis ------------------------------------------------------------------
+
+packages_redis() { if ! have redis-server || ! have redis-cli; then echo redis-server; fi; }
+
+prepare_redis() {
+	local dir=$STATE/redis
+	require_free_port redis "${PORT[redis]}" SERVICES_REDIS_PORT
+	own_dir "$dir"
+	own_dir "$dir/data"
+	# The title of the process stays its command line, by which it is recognised.
+	write_file "$dir/redis.conf" <<-CONF
+		bind 127.0.0.1
+		port ${PORT[redis]}
+		dir "$dir/data"
+		daemonize no
+		set-proc-title no
+		appendonly yes
+		appendfsync everysec
+		maxmemory-policy noeviction
+	CONF
+}
+
+launch_redis() { launch redis "$(command -v redis-server)" "$STATE/redis/redis.conf"; }
+
+ping_redis() {
+	[[ $(timeout 3 redis-cli -h 127.0.0.1 -p "$(actual_port redis)" ping 2>/dev/null) == PONG ]]
+}
+
+setup_redis() { :; }
+
+signals_redis() { printf '%s\n' 'TERM 20' 'KILL 10'; }
+
+# ---- Kafka ------------------------------------------------------------------
+
+kafka_lib() { printf '%s/kafka-%s/lib' "$STATE" "$KAFKA_VERSION"; }
+
+java_bin() {
+	local java=${JAVA_HOME:+$JAVA_HOME/bin/java}
+	if [[ -x $java ]]; then echo "$java"; else command -v java; fi
+}
+
+packages_kafka() {
+	local version
+	if ! version=$("$(java_bin)" -version 2>&1 | grep -oE '"[0-9]+' | tr -d '"') || ((version < 17)); then
+		echo default-jre-headless
+	fi
+	if [[ ! -d $(kafka_lib) ]] && ! have mvn; then echo maven; fi
+}
+
+fetch_kafka() {
+	local dir=$STATE/kafka-$KAFKA_VERSION
+	[[ ! -d $dir/lib ]] || return 0
+	say kafka "fetching Apache Kafka $KAFKA_VERSION"
+	rm -rf "$dir"
+	mkdir -p "$dir"
+	cat >"$dir/pom.xml" <<-POM
+		<project xmlns="http://maven.apache.org/POM/4.0.0">
+		  <modelVersion>4.0.0</modelVersion>
+		  <groupId>local</groupId>
+		  <artifactId>kafka</artifactId>
+		  <version>1</version>
+		  <packaging>pom</packaging>
+		  <dependencies>
+		    <dependency>
+		      <groupId>org.apache.kafka</groupId>
+		      <artifactId>kafka_2.13</artifactId>
+		      <version>$KAFKA_VERSION</version>
+		    </dependency>
+		    <dependency>
+		      <groupId>org.apache.logging.log4j</groupId>
+		      <artifactId>log4j-slf4j-impl</artifactId>
+		      <version>2.24.3</version>
+		    </dependency>
+		  </dependencies>
+		</project>
+	POM
+	mvn -q -B -f "$dir/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
+		-DoutputDirectory="$dir/lib.new" >"$STATE/log/kafka-fetch.log" 2>&1 </dev/null || {
+		tail -n 15 "$STATE/log/kafka-fetch.log" >&2
+		say kafka 'fetching the jars failed'
+		return 1
+	}
+	mv "$dir/lib.new" "$dir/lib"
+}
+
+prepare_kafka() {
+	local dir=$STATE/kafka id
+	require_free_port kafka "${PORT[kafka]}" SERVICES_KAFKA_PORT
+	require_free_port kafka "${PORT[kafka-controller]}" SERVICES_KAFKA_CONTROLLER_PORT
+	fetch_kafka
+	own_dir "$dir"
+	own_dir "$dir/data"
+	write_file "$dir/log4j2.properties" <<-'CONF'
+		status = warn
+		appender.out.type = Console
+		appender.out.name = out
+		appender.out.layout.type = PatternLayout
+		appender.out.layout.pattern = %d{ISO8601} %-5p %c{1} %m%n
+		rootLogger.level = warn
+		rootLogger.appenderRef.out.ref = out
+	CONF
+	write_file "$dir/server.properties" <<-CONF
+		process.roles=broker,controller
+		node.id=1
+		controller.quorum.voters=1@127.0.0.1:${PORT[kafka-controller]}
+		controller.listener.names=CONTROLLER
+		inter.broker.listener.name=PLAINTEXT
+		listeners=PLAINTEXT://127.0.0.1:${PORT[kafka]},CONTROLLER://127.0.0.1:${PORT[kafka-controller]}
+		advertised.listeners=PLAINTEXT://127.0.0.1:${PORT[kafka]}
+		listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+		log.dirs=$dir/data
+		auto.create.topics.enable=true
+		delete.topic.enable=true
+		num.partitions=8
+		default.replication.factor=1
+		min.insync.replicas=1
+		offsets.topic.num.partitions=8
+		offsets.topic.replication.factor=1
+		transaction.state.log.num.partitions=8
+		transaction.state.log.replication.factor=1
+		transaction.state.log.min.isr=1
+		share.coordinator.state.topic.num.partitions=8
+		share.coordinator.state.topic.replication.factor=1
+		share.coordinator.state.topic.min.isr=1
+		group.initial.rebalance.delay.ms=0
+	CONF
+	if [[ ! -f $dir/data/meta.properties ]]; then
+		say kafka 'creating the data folder'
+		id=$(head -c 16 /dev/urandom | base64 | tr '+/' 'ab' | cut -c1-22)
+		as_user "$(java_bin)" -Xmx256m "-Dlog4j2.configurationFile=$dir/log4j2.properties" \
+			-cp "$(kafka_lib)/*" kafka.tools.StorageTool format --ignore-formatted \
+			-t "$id" -c "$dir/server.properties" >"$STATE/log/kafka.log" 2>&1 </dev/null || {
+			tail -n 15 "$STATE/log/kafka.log" >&2
+			say kafka 'formatting failed'
+			return 1
+		}
+	fi
+}
+
+launch_kafka() {
+	local dir=$STATE/kafka
+	launch kafka "$(java_bin)" -Xms256m -Xmx1g -XX:+ExitOnOutOfMemoryError \
+		-Djava.awt.headless=true "-Dlog4j2.configurationFile=$dir/log4j2.properties" \
+		-cp "$(kafka_lib)/*" kafka.Kafka "$dir/server.properties"
+}
+
+# Asks for the metadata of all topics (request 3, version 1) and wants an answer
+# that lists the broker, which it does once the broker takes requests.
+ping_kafka() {
+	local port
+	port=$(actual_port kafka)
+	# shellcheck disable=SC2016
+	[[ $(timeout 3 bash -c '
+		exec 3<>"/dev/tcp/127.0.0.1/$1" &&
+			printf "\0\0\0\x0e\0\x03\0\x01\0\0\0\x2a\xff\xff\xff\xff\xff\xff" >&3 &&
+			head -c 12 <&3 | od -An -v -tx1 | tr -d " \n" | cut -c9-
+	' ping "$port" 2>/dev/null) == 0000002a00000001 ]]
+}
+
+setup_kafka() { :; }
+
+signals_kafka() { printf '%s\n' 'TERM 40' 'KILL 10'; }
