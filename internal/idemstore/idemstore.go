@@ -1,0 +1,119 @@
+// Package idemstore is the seam under idempotency: one record for each
+// (handler, key), claimed before the effect and completed after it.
+//
+// The drivers are in the folders below: memory, redis, sql. Package storetest
+// holds the conformance suite that each of them passes.
+//
+//	absent ──claim──▶ processing ──complete──▶ done
+//	   ▲                 │ ▲
+//	   │ release         │ │ claim after the lease (takeover, attempt + 1)
+//	released ◀───────────┘ │
+//	   └───────claim───────┘        released/absent ──transition──▶ parked, dead
+package idemstore
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Key names one record.
+type Key struct {
+	Handler string // consumer and handler, such as "shop/stock"
+	ID      string // business key, CloudEvents source and id, or UUID; never empty
+}
+
+// State is where a record stands; its text is what SQL's status column holds.
+type State string
+
+// The states. Absent is that of a key without a record.
+const (
+	Absent     State = ""
+	Processing State = "processing" // claimed, the lease runs
+	Released   State = "released"   // an attempt failed, the next may claim
+	Done       State = "done"       // the effect is there
+	Parked     State = "parked"     // waits in the schedule, duplicates do not run
+	Dead       State = "dead"       // dead-lettered, duplicates do not run
+)
+
+// Verdict is the answer to a claim.
+type Verdict uint8
+
+// The verdicts.
+const (
+	// Won: the caller owns the record; Record.Attempt counts the claims.
+	Won Verdict = iota + 1
+	// Takeover is Won on a record whose former owner's lease had ended.
+	Takeover
+	// Mine: the record was already claimed with this token, by a claim whose
+	// answer was lost; the caller owns it, and the attempt is the same.
+	Mine
+	// Busy: another token holds the lease for Record.RetryIn longer.
+	Busy
+	// Finished: Record.State is Done, Parked or Dead; for Done, Record.Result
+	// is what Complete stored.
+	Finished
+	// Mismatch: the key is known with another fingerprint.
+	Mismatch
+)
+
+// Claim is the wish to run.
+type Claim struct {
+	Key Key
+	// Token names this delivery; a claim repeated with it finds itself.
+	Token string
+	// Fingerprint of the payload; empty compares with nothing.
+	Fingerprint string
+	// Lease is how long the record is the caller's without an Extend.
+	Lease time.Duration
+	// Retention is how long an unfinished record is kept after its lease, so
+	// that the attempt number survives.
+	Retention time.Duration
+}
+
+// Record is what a claim found.
+type Record struct {
+	Verdict Verdict
+	State   State
+	Attempt int64         // 1 for the first claim; a fencing number: it only grows
+	Epoch   int64         // 0, and one more for each redrive
+	Result  []byte        // Finished and Done: as completed
+	RetryIn time.Duration // Busy: what is left of the lease
+}
+
+// Transition moves a record that nobody holds: into parked or dead, or, for a
+// redrive, into released and the next epoch.
+type Transition struct {
+	From      []State // the states allowed now; Absent allows a missing record
+	To        State
+	Epoch     int64 // the epoch that the record must have now
+	NextEpoch bool  // add one to the epoch
+	Retention time.Duration
+}
+
+// ErrLeaseLost says that the record is not the caller's (any more): the lease
+// ended and another claimed it, or the record is gone.
+var ErrLeaseLost = errors.New("lease lost")
+
+// ErrConflict says that a Transition found another state or epoch.
+var ErrConflict = errors.New("record is in another state")
+
+// Store keeps the records. Every method is atomic in the store, judges time by
+// the store's own clock, and is safe for concurrent use. An error of the store
+// itself, as opposed to ErrLeaseLost and ErrConflict, means that what happened
+// is unknown; it is marked as unavailable where the store could not be reached.
+type Store interface {
+	// Claim asks for the record.
+	Claim(ctx context.Context, c Claim) (Record, error)
+	// Extend lengthens the lease of the owner, or returns ErrLeaseLost.
+	Extend(ctx context.Context, k Key, token string, lease time.Duration) error
+	// Complete marks the owner's record done with a result that duplicates
+	// receive, kept for retention. Completing again with the same token is nil.
+	// It succeeds after the lease as long as nobody else has claimed.
+	Complete(ctx context.Context, k Key, token string, result []byte, retention time.Duration) error
+	// Release gives an unfinished record up, keeping its attempt number. It
+	// returns ErrLeaseLost where the record is not the caller's.
+	Release(ctx context.Context, k Key, token string) error
+	// Transition moves the record of k, or returns ErrConflict.
+	Transition(ctx context.Context, k Key, t Transition) error
+}
