@@ -1,5 +1,5 @@
 # Part of scripts/services: where things are kept, installing, processes.
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2153,SC2154
 
 STATE=
 
@@ -24,15 +24,21 @@ as_user() {
 	fi
 }
 
+bad_setting() {
+	say services "$1"
+	exit 2
+}
+
 check_ports() {
-	local name other
+	local name other port
 	for name in "${!PORT[@]}"; do
-		if ! [[ ${PORT[$name]} =~ ^[1-9][0-9]{0,4}$ ]] || ((PORT[$name] > 65535)); then
-			usage_error "port '${PORT[$name]}' of $name is not a number from 1 to 65535"
+		port=${PORT[$name]}
+		if ! [[ $port =~ ^[1-9][0-9]{0,4}$ ]] || ((port > 65535)); then
+			bad_setting "port '$port' of $name is not a number from 1 to 65535"
 		fi
 		for other in "${!PORT[@]}"; do
-			if [[ $name < $other && ${PORT[$name]} == "${PORT[$other]}" ]]; then
-				usage_error "$name and $other have the same port ${PORT[$name]}"
+			if [[ $name < $other && $port == "${PORT[$other]}" ]]; then
+				bad_setting "$name and $other have the same port $port"
 			fi
 		done
 	done
@@ -95,7 +101,7 @@ own_dir() {
 
 ensure_user() {
 	is_root || return 0
-	[[ $RUN_USER != root && $(id -u "$RUN_USER" 2>/dev/null) != 0 ]] || die 'SERVICES_USER must not be root'
+	[[ $RUN_USER != root && $(id -u "$RUN_USER" 2>/dev/null) != 0 ]] || bad_setting 'SERVICES_USER must not be root'
 	id "$RUN_USER" >/dev/null 2>&1 && return 0
 	useradd --system --user-group --no-create-home --home-dir /nonexistent \
 		--shell /usr/sbin/nologin "$RUN_USER"
@@ -169,6 +175,8 @@ install_packages() {
 	done
 }
 
+HOLD=() # the command that ends the holding
+
 # While packages are installed, policy-rc.d keeps their services from starting.
 hold_services() {
 	[[ -e /usr/sbin/policy-rc.d ]] && return 0
@@ -184,7 +192,6 @@ release_services() {
 	HOLD=()
 	trap - EXIT
 }
-HOLD=()
 
 # ---- Processes --------------------------------------------------------------
 
@@ -215,8 +222,7 @@ actual_port() {
 port_open() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 require_free_port() {
-	local i
-	for i in {1..20}; do
+	for _ in {1..20}; do
 		port_open "$2" || return 0
 		sleep 0.1
 	done
@@ -263,10 +269,10 @@ wait_ready() {
 }
 
 start_server() {
-	local name=$1 pid
+	local name=$1 pid log=$STATE/log/$1.log before
 	if pid=$(running_pid "$name"); then
 		if ! wait_ready "$name" "$pid" 60; then
-			say "$name" "runs (pid $pid) but does not answer; see $STATE/log/$name.log"
+			say "$name" "runs (pid $pid) but does not answer; see $log"
 			return 1
 		fi
 		say "$name" "already running on 127.0.0.1:$(actual_port "$name") (pid $pid)"
@@ -274,14 +280,15 @@ start_server() {
 	fi
 	rm -f "$(pid_file "$name")"
 	"prepare_$name"
+	before=$(stat -c %s "$log" 2>/dev/null || echo 0)
 	"launch_$name"
 	pid=$(<"$(pid_file "$name")")
 	if wait_ready "$name" "$pid" 120 && "setup_$name"; then
 		say "$name" "started on 127.0.0.1:${PORT[$name]} (pid $pid)"
 		return 0
 	fi
-	say "$name" "did not start; the end of $STATE/log/$name.log:"
-	tail -n 15 "$STATE/log/$name.log" >&2
+	say "$name" "did not start; the end of $log:"
+	tail -c "+$((before + 1))" "$log" | tail -n 15 >&2
 	stop_server "$name" || true
 	return 1
 }

@@ -1,6 +1,6 @@
 # Part of scripts/services: what is particular to each server. For each NAME:
 # packages_NAME, prepare_NAME, launch_NAME, ping_NAME, setup_NAME, signals_NAME.
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2153,SC2154
 
 program() {
 	case $1 in
@@ -11,8 +11,11 @@ program() {
 	esac
 }
 
-# Write standard input to a file by renaming, so that it is whole or absent.
-write_file() { cat >"$1.new" && mv "$1.new" "$1"; }
+# Writes standard input to a file of the servers' user.
+write_file() {
+	as_user rm -f "$1"
+	as_user tee "$1" >/dev/null
+}
 
 # ---- PostgreSQL -------------------------------------------------------------
 
@@ -32,6 +35,26 @@ pg_bin() {
 }
 
 packages_postgres() { pg_bin >/dev/null || echo postgresql-15; }
+
+# After kill -9: waits until orphaned backends have let go of the shared memory,
+# and voids lock files of a server that is dead but that its parent did not
+# collect yet (in a container perhaps never), which PostgreSQL takes as running.
+recover_postgres() {
+	local file pid shmid
+	pid=$(sed -n 1p "$STATE/postgres/data/postmaster.pid" 2>/dev/null) || return 0
+	shmid=$(awk 'NR == 7 { print $2 }' "$STATE/postgres/data/postmaster.pid")
+	for _ in {1..50}; do
+		awk -v id="${shmid:--}" '$2 == id && $7 > 0 { used = 1 } END { exit !used }' \
+			/proc/sysvipc/shm 2>/dev/null || break
+		sleep 0.1
+	done
+	grep -q '^State:.Z' "/proc/$pid/status" 2>/dev/null || return 0
+	for file in "$STATE/postgres/data/postmaster.pid" "$STATE/postgres/.s.PGSQL."*.lock; do
+		if [[ -f $file && $(sed -n 1p "$file") == "$pid" ]]; then
+			as_user sed -i '1s/.*/2147483647/' "$file"
+		fi
+	done
+}
 
 prepare_postgres() {
 	local dir=$STATE/postgres bin
@@ -53,6 +76,7 @@ prepare_postgres() {
 		}
 		mv "$dir/data.new" "$dir/data"
 	fi
+	recover_postgres
 	write_file "$dir/server.conf" <<-CONF
 		listen_addresses = '127.0.0.1'
 		port = ${PORT[postgres]}
