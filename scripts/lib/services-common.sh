@@ -232,7 +232,7 @@ require_free_port() {
 	return 1
 }
 
-# launch NAME COMMAND...: in its own session, with no open files of ours.
+# launch NAME COMMAND...: detached by setsid, with no open files of ours.
 launch() {
 	local name=$1 pid log=$STATE/log/$1.log
 	shift
@@ -289,7 +289,7 @@ start_server() {
 	fi
 	say "$name" "did not start; the end of $log:"
 	tail -c "+$((before + 1))" "$log" | tail -n 15 >&2
-	stop_server "$name" || true
+	if running_pid "$name" >/dev/null; then stop_server "$name" || true; fi
 	return 1
 }
 

@@ -22,15 +22,12 @@ write_file() {
 # Folder of the programs: version 15, or else the newest that is installed.
 pg_bin() {
 	local dir
-	while read -r dir; do
+	for dir in /usr/lib/postgresql/{15,19,18,17,16}/bin; do
 		if [[ -x $dir/postgres && -x $dir/initdb && -x $dir/psql ]]; then
 			echo "$dir"
 			return 0
 		fi
-	done < <(
-		echo /usr/lib/postgresql/15/bin
-		find /usr/lib/postgresql -mindepth 2 -maxdepth 2 -path '*/1[5-9]/bin' 2>/dev/null | sort -rV
-	)
+	done
 	return 1
 }
 
@@ -292,7 +289,7 @@ prepare_kafka() {
 	if [[ ! -f $dir/data/meta.properties ]]; then
 		say kafka 'creating the data folder'
 		id=$(head -c 16 /dev/urandom | base64 | tr '+/' 'ab' | cut -c1-22)
-		as_user "$(java_bin)" -Xmx256m "-Dlog4j2.configurationFile=$dir/log4j2.properties" \
+		as_user "$(java_bin)" -Xmx256m -XX:-UsePerfData "-Dlog4j2.configurationFile=$dir/log4j2.properties" \
 			-cp "$(kafka_lib)/*" kafka.tools.StorageTool format --ignore-formatted \
 			-t "$id" -c "$dir/server.properties" >"$STATE/log/kafka.log" 2>&1 </dev/null || {
 			tail -n 15 "$STATE/log/kafka.log" >&2
@@ -304,7 +301,7 @@ prepare_kafka() {
 
 launch_kafka() {
 	local dir=$STATE/kafka
-	launch kafka "$(java_bin)" -Xms256m -Xmx1g -XX:+ExitOnOutOfMemoryError \
+	launch kafka "$(java_bin)" -Xms256m -Xmx1g -XX:+ExitOnOutOfMemoryError -XX:-UsePerfData \
 		-Djava.awt.headless=true "-Dlog4j2.configurationFile=$dir/log4j2.properties" \
 		-cp "$(kafka_lib)/*" kafka.Kafka "$dir/server.properties"
 }
