@@ -1,0 +1,75 @@
+package forwarder
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/sluicegate/sluicegate/internal/sqldialect"
+)
+
+// DefaultMaxMessageBytes is what most brokers accept without being configured.
+const DefaultMaxMessageBytes = 1 << 20
+
+// Config configures an Outbox. The zero value is ready for use.
+type Config struct {
+	// Dialect is the kind of database. Default: told from the driver.
+	Dialect Dialect
+	// Schema is the schema (PostgreSQL) or database (MySQL) of the tables.
+	// Default: the connection's own.
+	Schema string
+	// Prefix begins the names of the tables and indexes. Default "sluicegate_".
+	Prefix string
+	// Key returns the partition key of a message, or "" for none. It must be
+	// quick and safe for concurrent use. Default, and where it returns "": the
+	// key that SetKey has set.
+	Key func(topic string, msg *message.Message) string
+	// MaxMessageBytes is how large payload, metadata and key of one message may
+	// be together, in bytes. Default 1 MiB.
+	MaxMessageBytes int
+	// Logger takes what the relay has to say; payloads and metadata values are
+	// never part of it. Default: silent.
+	Logger *slog.Logger
+	// Relay configures the relay that Outbox.Relay runs.
+	Relay RelayConfig
+}
+
+func (c Config) withDefaults(db *sql.DB) (Config, error) {
+	var errs []error
+	if db == nil {
+		errs = append(errs, errors.New("db: a database is needed, got nil"))
+	} else if c.Dialect == sqldialect.Unknown {
+		d, err := sqldialect.Detect(db)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("Config.Dialect: %w", err))
+		}
+		c.Dialect = d
+	}
+	if c.Dialect != sqldialect.Unknown && !c.Dialect.Valid() {
+		errs = append(errs, fmt.Errorf("Config.Dialect: %d is none of PostgreSQL, MySQL, SQLite", c.Dialect))
+	}
+	if err := c.names().Validate(c.Dialect); err != nil {
+		errs = append(errs, fmt.Errorf("Config.%w", err))
+	}
+	switch {
+	case c.MaxMessageBytes == 0:
+		c.MaxMessageBytes = DefaultMaxMessageBytes
+	case c.MaxMessageBytes < 0:
+		errs = append(errs, fmt.Errorf("Config.MaxMessageBytes: %d is negative, use 0 for the default of 1 MiB", c.MaxMessageBytes))
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	var err error
+	if c.Relay, err = c.Relay.withDefaults(); err != nil {
+		errs = append(errs, err)
+	}
+	return c, errors.Join(errs...)
+}
+
+func (c Config) names() sqldialect.Names {
+	return sqldialect.Names{Schema: c.Schema, Prefix: c.Prefix}
+}

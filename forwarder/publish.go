@@ -1,0 +1,56 @@
+package forwarder
+
+import (
+	"context"
+	"fmt"
+
+	wsql "github.com/ThreeDotsLabs/watermill-sql/v3/pkg/sql"
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/sluicegate/sluicegate/internal/failure"
+	"github.com/sluicegate/sluicegate/internal/schema"
+)
+
+// The bounds of one INSERT statement. The bytes stay well below MySQL's smallest
+// usual max_allowed_packet of 16 MiB.
+const (
+	maxStatementRows  = 1000
+	maxStatementBytes = 4 << 20
+)
+
+func (o *Outbox) publish(ctx context.Context, tx Executor, topic string, msgs []*message.Message) error {
+	rows, err := o.rows(ctx, topic, msgs)
+	if err != nil {
+		return fmt.Errorf("publish to outbox: %w", failure.Permanent(err))
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	adapter := &schemaAdapter{dialect: o.cfg.Dialect, table: o.names.Table(o.cfg.Dialect, schema.Outbox)}
+	pub, err := wsql.NewPublisher(contextExecutor{ctx: ctx, tx: tx}, wsql.PublisherConfig{SchemaAdapter: adapter}, nil)
+	if err != nil {
+		return fmt.Errorf("publish to outbox: %w", err)
+	}
+	for len(msgs) > 0 {
+		n := chunk(rows)
+		adapter.rows = rows[:n]
+		// The table is the same for all topics; the destination is a column.
+		if err := pub.Publish(schema.Outbox, msgs[:n]...); err != nil {
+			return fmt.Errorf("publish to outbox: %w", err)
+		}
+		rows, msgs = rows[n:], msgs[n:]
+	}
+	return nil
+}
+
+// chunk says how many of rows fit one statement, at least one.
+func chunk(rows []row) int {
+	size := 0
+	for i := range rows {
+		size += rows[i].size()
+		if i > 0 && (size > maxStatementBytes || i == maxStatementRows) {
+			return i
+		}
+	}
+	return len(rows)
+}
