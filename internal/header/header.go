@@ -12,6 +12,15 @@ const (
 	// Quarantine says why a broker driver could not read a foreign message
 	// as it should be; the payload is then the raw bytes.
 	Quarantine = "sluicegate_quarantine"
+	// Topic names the topic that a produced message goes to. It is taken off
+	// before the message is published.
+	Topic = "sluicegate_topic"
+	// The dead-letter topic's messages carry these besides Watermill's poison
+	// keys: consumer, idempotency key, time (RFC 3339) and attempts (JSON).
+	DeadConsumer = "sluicegate_dead_consumer"
+	DeadKey      = "sluicegate_dead_key"
+	DeadAt       = "sluicegate_dead_at"
+	DeadAttempts = "sluicegate_dead_attempts"
 
 	// TraceParent and TraceState are the W3C Trace Context headers.
 	TraceParent = "traceparent"
