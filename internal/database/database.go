@@ -1,0 +1,140 @@
+// Package database opens a *sql.DB by URL and compiles the three drivers that
+// the commands use. Libraries never import it: a user of Sluicegate brings
+// their own *sql.DB.
+//
+//	postgres://user:password@host:5432/database?sslmode=require
+//	mysql://user:password@host:3306/database      (mariadb:// is the same)
+//	sqlite:///absolute/file.db  or  sqlite://relative/file.db
+//
+// A URL is checked before anything connects, all its problems together, and no
+// error repeats a password.
+package database
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sluicegate/sluicegate/internal/address"
+	"github.com/sluicegate/sluicegate/internal/sqldialect"
+)
+
+// example is what messages offer to copy.
+const example = "postgres://user:password@host:5432/database, mysql://user:password@host:3306/database or sqlite:///path/file.db"
+
+var schemes = map[string]sqldialect.Dialect{
+	"postgres": sqldialect.PostgreSQL, "postgresql": sqldialect.PostgreSQL,
+	"mysql": sqldialect.MySQL, "mariadb": sqldialect.MySQL,
+	"sqlite": sqldialect.SQLite, "sqlite3": sqldialect.SQLite,
+}
+
+// poolParam is how many connections may be open, for the servers.
+const (
+	poolParam    = "pool_max_conns"
+	defaultConns = 16
+)
+
+// Source is a checked URL.
+type Source struct {
+	url      *url.URL
+	dialect  sqldialect.Dialect
+	path     string // SQLite: the file
+	maxConns int
+}
+
+// Parse checks raw and returns where it points, or all problems joined. It
+// connects to nothing; for SQLite it looks whether the folder is there.
+func Parse(raw string) (Source, error) {
+	known := []string{"postgres", "postgresql", "mysql", "mariadb", "sqlite", "sqlite3"}
+	dialect := schemes[schemeOf(raw)]
+	if strings.HasPrefix(raw, "sqlite") && strings.Contains(raw, ":memory:") {
+		return Source{}, errors.New("names :memory:, which loses everything at the end: name a file, sqlite:///path/file.db")
+	}
+	rule := address.Rule{Schemes: known, Example: example, Params: params(dialect)}
+	u, err := address.Parse(raw, rule)
+	if err != nil {
+		return Source{}, err
+	}
+	s := Source{url: u, dialect: dialect, maxConns: defaultConns}
+	var errs []error
+	if dialect == sqldialect.SQLite {
+		s.maxConns = 1
+		s.path, errs = sqlitePath(u)
+	} else {
+		errs = checkServer(u, dialect)
+	}
+	if v := u.Query().Get(poolParam); v != "" {
+		s.maxConns, _ = strconv.Atoi(v) // checked by address.Parse
+	}
+	if len(errs) > 0 {
+		return Source{}, errors.Join(errs...)
+	}
+	return s, nil
+}
+
+// Validate returns all problems of raw, or nil.
+func Validate(raw string) error {
+	_, err := Parse(raw)
+	return err
+}
+
+// Open checks raw and opens it. Like sql.Open it connects at the first use.
+func Open(raw string) (*sql.DB, error) {
+	s, err := Parse(raw)
+	if err != nil {
+		return nil, fmt.Errorf("database URL: %w", err)
+	}
+	return s.Open()
+}
+
+// Dialect tells which kind of database it is.
+func (s Source) Dialect() sqldialect.Dialect { return s.dialect }
+
+// String returns the URL without its secrets.
+func (s Source) String() string {
+	if s.url == nil {
+		return ""
+	}
+	return address.Redact(s.url.String())
+}
+
+// Open opens the database. Like sql.Open it connects at the first use.
+//
+// SQLite has one connection, shared by readers and writers: two writers of one
+// file would wait for each other by polling. Code that holds a transaction must
+// not ask the *sql.DB for another connection.
+func (s Source) Open() (*sql.DB, error) {
+	var db *sql.DB
+	var err error
+	switch s.dialect {
+	case sqldialect.PostgreSQL:
+		db, err = openPostgres(s.url)
+	case sqldialect.MySQL:
+		db, err = openMySQL(s.url)
+	case sqldialect.SQLite:
+		db, err = sql.Open("sqlite", sqliteDSN(s.path, s.url.Query()))
+	default:
+		return nil, errors.New("open database: the source was not parsed")
+	}
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(s.maxConns)
+	db.SetMaxIdleConns(s.maxConns)
+	if s.dialect != sqldialect.SQLite {
+		db.SetConnMaxIdleTime(5 * time.Minute)
+	}
+	return db, nil
+}
+
+func schemeOf(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	return u.Scheme
+}
