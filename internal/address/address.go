@@ -6,13 +6,12 @@ package address
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/sluicegate/sluicegate/internal/suggest"
+	"github.com/sluicegate/sluicegate/internal/urlparam"
 )
 
 // Rule says what a URL may look like.
@@ -20,6 +19,7 @@ type Rule struct {
 	Schemes  []string         // allowed, in lower case
 	Example  string           // a whole URL to copy
 	NeedHost bool             // a host must be there
+	AnyHost  bool             // what stands for the host is none, but part of a path
 	Params   map[string]Check // query parameters that are known
 }
 
@@ -39,14 +39,9 @@ func Parse(raw string, r Rule) (*url.URL, error) {
 	if !slices.Contains(r.Schemes, strings.ToLower(scheme)) {
 		errs = append(errs, fmt.Errorf("scheme %q is unknown: %s", scheme, suggest.Hint(scheme, r.Schemes...)))
 	}
-	u, err := url.Parse(raw)
+	u, err := urlparam.Parse(raw) // never repeats a part of the password
 	if err != nil {
-		// The parser's own message repeats parts of the password.
-		return nil, errors.Join(append(errs, errors.New("cannot be read as a URL: in a user name or password write "+
-			"@ as %40, : as %3A, / as %2F, # as %23, ? as %3F and % as %25; a port is a number"))...)
-	}
-	if u.Fragment != "" || strings.Contains(raw, "#") {
-		errs = append(errs, errors.New("has a #, and what follows it would be dropped: in a password write # as %23"))
+		return nil, errors.Join(append(errs, err)...)
 	}
 	if len(errs) == 0 { // with another scheme the other rules are not those that were meant
 		errs = append(errs, checkHosts(u, r)...)
@@ -59,19 +54,23 @@ func Parse(raw string, r Rule) (*url.URL, error) {
 }
 
 func checkHosts(u *url.URL, r Rule) []error {
-	var errs []error
-	if r.NeedHost && u.Hostname() == "" {
-		errs = append(errs, fmt.Errorf("has no host: write it as %s", r.Example))
-	}
-	if p := u.Port(); p != "" {
-		if n, err := strconv.Atoi(p); err != nil || n < 1 || n > 65535 {
-			errs = append(errs, fmt.Errorf("port %s does not exist: use 1 to 65535", p))
+	if u.Host == "" {
+		if r.NeedHost {
+			return []error{fmt.Errorf("has no host: write it as %s", r.Example)}
 		}
+		return nil
 	}
-	if h := u.Hostname(); strings.Contains(h, ":") && net.ParseIP(strings.SplitN(h, "%", 2)[0]) == nil {
-		errs = append(errs, errors.New("host is no IPv6 address: write it in brackets, such as [::1]"))
+	if r.AnyHost {
+		return nil
 	}
-	return errs
+	hosts, err := urlparam.Hosts(u.Host, 1)
+	switch {
+	case err != nil:
+		return []error{err}
+	case len(hosts) > 1:
+		return []error{errors.New("names several hosts: give one")}
+	}
+	return nil
 }
 
 func checkParams(u *url.URL, known map[string]Check) []error {

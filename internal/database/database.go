@@ -54,7 +54,7 @@ func Parse(raw string) (Source, error) {
 	if strings.HasPrefix(raw, "sqlite") && strings.Contains(raw, ":memory:") {
 		return Source{}, errors.New("names :memory:, which loses everything at the end: name a file, sqlite:///path/file.db")
 	}
-	rule := address.Rule{Schemes: known, Example: example, Params: params(dialect)}
+	rule := address.Rule{Schemes: known, Example: example, Params: params(dialect), AnyHost: dialect == sqldialect.SQLite}
 	u, err := address.Parse(raw, rule)
 	if err != nil {
 		return Source{}, err
@@ -132,9 +132,6 @@ func (s Source) Open() (*sql.DB, error) {
 }
 
 func schemeOf(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return ""
-	}
-	return u.Scheme
+	scheme, _, _ := strings.Cut(raw, "://")
+	return strings.ToLower(scheme)
 }

@@ -20,7 +20,11 @@ func SQLiteURL(path string) string {
 // sqlitePath returns the file that u names: sqlite:///abs.db or sqlite://rel.db.
 func sqlitePath(u *url.URL) (string, []error) {
 	var errs []error
-	path := filepath.FromSlash(u.Host + u.Path)
+	host, err := url.PathUnescape(u.Host)
+	if err != nil {
+		errs = append(errs, errors.New("has a broken %-escape in its path"))
+	}
+	path := filepath.FromSlash(host + u.Path)
 	if u.User != nil {
 		errs = append(errs, errors.New("has a user, but a file has none: write it as sqlite:///path/file.db"))
 	}
