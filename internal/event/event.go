@@ -25,6 +25,9 @@ const (
 	DeadLettered Kind = "dead_lettered"
 	// Returned: a message went back to the broker without spending an attempt.
 	Returned Kind = "returned"
+	// Unmarked: the handler's effect is there, but its record could not be
+	// marked before the lease ended; a later redelivery would run again.
+	Unmarked Kind = "unmarked"
 	// Handled: the handler's effect is committed, or marked done.
 	Handled Kind = "handled"
 )

@@ -4,6 +4,8 @@
 // The drivers are in the folders below: memory, redis, sql. Package storetest
 // holds the conformance suite that each of them passes.
 //
+// Every driver goes by the rules in Row, or is measured against them.
+//
 //	absent ──claim──▶ processing ──complete──▶ done
 //	   ▲                 │ ▲
 //	   │ release         │ │ claim after the lease (takeover, attempt + 1)
@@ -15,6 +17,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/sluicegate/sluicegate/internal/dbtx"
 )
 
 // Key names one record.
@@ -69,6 +73,10 @@ type Claim struct {
 	// Retention is how long an unfinished record is kept after its lease, so
 	// that the attempt number survives.
 	Retention time.Duration
+	// Attempt is the least attempt number that the claim gets, for a caller
+	// that counts attempts which leave no record (those of a transaction that
+	// was rolled back). 0 leaves the counting to the store.
+	Attempt int64
 }
 
 // Record is what a claim found.
@@ -82,18 +90,23 @@ type Record struct {
 }
 
 // Transition moves a record that nobody holds: into parked or dead, or, for a
-// redrive, into released and the next epoch.
+// redrive, into released and the next epoch. The attempt number stays.
 type Transition struct {
-	From      []State // the states allowed now; Absent allows a missing record
-	To        State
-	Epoch     int64 // the epoch that the record must have now
-	NextEpoch bool  // add one to the epoch
-	Retention time.Duration
+	// From holds the states allowed now. Absent allows a missing record;
+	// Processing allows one whose lease has ended, never a live one.
+	From      []State
+	To        State         // Released, Parked or Dead
+	Epoch     int64         // the epoch that the record must have now; 0 for a missing one
+	NextEpoch bool          // add one to the epoch
+	Retention time.Duration // 0 keeps the record until it is moved again
 }
 
 // ErrLeaseLost says that the record is not the caller's (any more): the lease
 // ended and another claimed it, or the record is gone.
 var ErrLeaseLost = errors.New("lease lost")
+
+// ErrInvalid says that an argument cannot be stored; nothing was asked of the store.
+var ErrInvalid = errors.New("invalid argument")
 
 // ErrConflict says that a Transition found another state or epoch.
 var ErrConflict = errors.New("record is in another state")
@@ -109,11 +122,25 @@ type Store interface {
 	Extend(ctx context.Context, k Key, token string, lease time.Duration) error
 	// Complete marks the owner's record done with a result that duplicates
 	// receive, kept for retention. Completing again with the same token is nil.
-	// It succeeds after the lease as long as nobody else has claimed.
+	// It succeeds after the lease as long as nobody else has claimed; otherwise
+	// it returns ErrLeaseLost.
 	Complete(ctx context.Context, k Key, token string, result []byte, retention time.Duration) error
 	// Release gives an unfinished record up, keeping its attempt number. It
 	// returns ErrLeaseLost where the record is not the caller's.
 	Release(ctx context.Context, k Key, token string) error
 	// Transition moves the record of k, or returns ErrConflict.
 	Transition(ctx context.Context, k Key, t Transition) error
+}
+
+// TxStore keeps its records in the transaction of the caller: record and
+// effect commit together, or neither does.
+type TxStore interface {
+	// ClaimTx inserts the record of c as done within tx. Won and Takeover mean
+	// that it is there once tx commits. Busy means that another open
+	// transaction, or the owner of a live lease, has the key; Finished and
+	// Mismatch are those of Store.Claim. Lease and Token of c are not used. An
+	// error leaves tx fit for a rollback only.
+	ClaimTx(ctx context.Context, tx dbtx.Tx, c Claim) (Record, error)
+	// TransitionTx is Store.Transition within tx.
+	TransitionTx(ctx context.Context, tx dbtx.Tx, k Key, t Transition) error
 }

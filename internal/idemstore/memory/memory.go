@@ -1,0 +1,176 @@
+// Package memory keeps idempotency records in a map.
+package memory
+
+import (
+	"container/heap"
+	"context"
+	"sync"
+	"time"
+
+	"github.com/sluicegate/sluicegate/internal/idemstore"
+)
+
+// Config configures New.
+type Config struct {
+	// Now is the store's clock. Default: time.Now.
+	Now func() time.Time
+}
+
+// Store keeps records in a map, guarded by one lock. There is no goroutine:
+// each call discards a few records whose time is over.
+type Store struct {
+	now func() time.Time
+
+	mu   sync.Mutex
+	rows map[idemstore.Key]*entry
+	ends ends
+}
+
+// New returns an empty store.
+func New(cfg Config) *Store {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Store{now: cfg.Now, rows: make(map[idemstore.Key]*entry)}
+}
+
+// Len returns how many records are held, those that are over but not yet
+// discarded included.
+func (s *Store) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.rows)
+}
+
+// Claim asks for the record.
+func (s *Store) Claim(ctx context.Context, c idemstore.Claim) (rec idemstore.Record, err error) {
+	c, err = c.Normalize()
+	if err != nil {
+		return idemstore.Record{}, err
+	}
+	err = s.change(ctx, c.Key, func(r idemstore.Row, now int64) (idemstore.Row, error) {
+		r, rec = r.Claim(c, now)
+		return r, nil
+	})
+	return rec, err
+}
+
+// Extend lengthens the owner's lease.
+func (s *Store) Extend(ctx context.Context, k idemstore.Key, token string, lease time.Duration) error {
+	if err := idemstore.CheckTerm("lease", lease); err != nil {
+		return err
+	}
+	return s.change(ctx, k, func(r idemstore.Row, now int64) (idemstore.Row, error) {
+		return r.Extend(token, lease, now)
+	})
+}
+
+// Complete marks the owner's record done.
+func (s *Store) Complete(ctx context.Context, k idemstore.Key, token string, result []byte, retention time.Duration) error {
+	if err := idemstore.CheckTerm("retention", retention); err != nil {
+		return err
+	}
+	return s.change(ctx, k, func(r idemstore.Row, now int64) (idemstore.Row, error) {
+		return r.Complete(token, result, retention, now)
+	})
+}
+
+// Release gives the owner's record up.
+func (s *Store) Release(ctx context.Context, k idemstore.Key, token string) error {
+	return s.change(ctx, k, func(r idemstore.Row, now int64) (idemstore.Row, error) {
+		return r.Release(token, now)
+	})
+}
+
+// Transition moves a record that nobody holds.
+func (s *Store) Transition(ctx context.Context, k idemstore.Key, t idemstore.Transition) error {
+	if err := t.Validate(); err != nil {
+		return err
+	}
+	return s.change(ctx, k, func(r idemstore.Row, now int64) (idemstore.Row, error) {
+		return r.Transition(t, now)
+	})
+}
+
+// change replaces the row of k by what fn makes of it, unless fn fails.
+func (s *Store) change(ctx context.Context, k idemstore.Key, fn func(idemstore.Row, int64) (idemstore.Row, error)) error {
+	k, err := k.Normalize()
+	if err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now().UnixMicro()
+	s.discard(now)
+	e := s.rows[k]
+	var row idemstore.Row
+	if e != nil {
+		row = e.row
+	}
+	row, err = fn(row, now)
+	if err != nil || row.State == idemstore.Absent {
+		return err
+	}
+	if e == nil {
+		e = &entry{key: k}
+		s.rows[k] = e
+	}
+	e.row = row
+	if !e.queued && row.ExpiresAt != 0 {
+		e.queued, e.at = true, row.ExpiresAt
+		heap.Push(&s.ends, e)
+	}
+	return nil
+}
+
+// discardAtOnce bounds the work of one call; it is more than one, so that a
+// backlog shrinks while records are added.
+const discardAtOnce = 4
+
+// discard removes some records whose time is over. An entry stands in the heap
+// where its record ended when it was queued; one that has been extended since
+// is put where it ends now.
+func (s *Store) discard(now int64) {
+	for range discardAtOnce {
+		if len(s.ends) == 0 || s.ends[0].at > now {
+			return
+		}
+		e := s.ends[0]
+		switch end := e.row.ExpiresAt; {
+		case end == 0: // kept until it is moved again
+			heap.Pop(&s.ends)
+			e.queued = false
+		case end > now:
+			e.at = end
+			heap.Fix(&s.ends, 0)
+		default:
+			heap.Pop(&s.ends)
+			delete(s.rows, e.key)
+		}
+	}
+}
+
+type entry struct {
+	key    idemstore.Key
+	row    idemstore.Row
+	at     int64 // its place in the heap
+	queued bool
+}
+
+type ends []*entry
+
+func (h ends) Len() int           { return len(h) }
+func (h ends) Less(i, j int) bool { return h[i].at < h[j].at }
+func (h ends) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *ends) Push(x any)        { *h = append(*h, x.(*entry)) }
+func (h *ends) Pop() any {
+	old := *h
+	last := len(old) - 1
+	e := old[last]
+	old[last] = nil
+	*h = old[:last]
+	return e
+}
