@@ -58,6 +58,7 @@ CREATE TABLE IF NOT EXISTS {inbox} (
 CREATE TABLE IF NOT EXISTS {dead_letter} (
   id            BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
   status        VARCHAR(16) NOT NULL,
+  consumer      VARBINARY(255) NOT NULL DEFAULT '',
   handler       VARBINARY(255) NOT NULL,
   topic         VARBINARY(255) NOT NULL,
   message_key   VARBINARY(255) NOT NULL,

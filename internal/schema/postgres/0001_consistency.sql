@@ -58,6 +58,7 @@ CREATE INDEX IF NOT EXISTS "{prefix}inbox_expires" ON {inbox} (expires_at);
 CREATE TABLE IF NOT EXISTS {dead_letter} (
   id            BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   status        VARCHAR(16) NOT NULL,
+  consumer      VARCHAR(255) NOT NULL DEFAULT '',
   handler       VARCHAR(255) NOT NULL,
   topic         VARCHAR(255) NOT NULL,
   message_key   VARCHAR(255) NOT NULL,

@@ -58,6 +58,7 @@ CREATE INDEX IF NOT EXISTS "{prefix}inbox_expires" ON {inbox} (expires_at);
 CREATE TABLE IF NOT EXISTS {dead_letter} (
   id            INTEGER PRIMARY KEY AUTOINCREMENT,
   status        TEXT NOT NULL,
+  consumer      TEXT NOT NULL DEFAULT '',
   handler       TEXT NOT NULL,
   topic         TEXT NOT NULL,
   message_key   TEXT NOT NULL,
