@@ -108,6 +108,10 @@ var ErrLeaseLost = errors.New("lease lost")
 // ErrInvalid says that an argument cannot be stored; nothing was asked of the store.
 var ErrInvalid = errors.New("invalid argument")
 
+// ErrContended says that a race was lost which a fresh transaction can win:
+// a deadlock, a serialisation failure, a record that changed meanwhile.
+var ErrContended = errors.New("lost a race for the record")
+
 // ErrConflict says that a Transition found another state or epoch.
 var ErrConflict = errors.New("record is in another state")
 
@@ -139,7 +143,8 @@ type TxStore interface {
 	// that it is there once tx commits. Busy means that another open
 	// transaction, or the owner of a live lease, has the key; Finished and
 	// Mismatch are those of Store.Claim. Lease and Token of c are not used. An
-	// error leaves tx fit for a rollback only.
+	// error leaves tx fit for a rollback only; after one that wraps
+	// ErrContended, a fresh transaction can win.
 	ClaimTx(ctx context.Context, tx dbtx.Tx, c Claim) (Record, error)
 	// TransitionTx is Store.Transition within tx.
 	TransitionTx(ctx context.Context, tx dbtx.Tx, k Key, t Transition) error

@@ -9,8 +9,8 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/sluicegate/sluicegate/internal/delivery"
 	"github.com/sluicegate/sluicegate/internal/event"
-	"github.com/sluicegate/sluicegate/internal/idemstore"
 )
 
 // TakeoverPolicy says what New does with a message whose former delivery
@@ -43,7 +43,7 @@ type Config struct {
 	Handler string
 	// Consumer, such as the service and its consumer group, stands before
 	// Handler with a slash: two services share a store without mixing.
-	// It holds no slash. Default: none.
+	// It holds no slash. Default: what the stack says, or none.
 	Consumer string
 	// Key finds a message's key. Default: DefaultKey().
 	Key KeyFunc
@@ -185,11 +185,9 @@ func namespace(consumer, handler string) string {
 	return consumer + "/" + handler
 }
 
-// keyOf returns the normalized key of msg.
-func keyOf(fn KeyFunc, consumer, handler string, msg *message.Message) (Key, error) {
-	if handler == "" {
-		handler = message.HandlerNameFromCtx(msg.Context())
-	}
+// keyOf returns the normalized key of msg. What the configuration leaves open
+// is taken from the delivery.
+func keyOf(fn KeyFunc, consumer, handler string, d *delivery.Delivery, msg *message.Message) (Key, error) {
 	id, err := fn(msg)
 	if err == nil && id == "" {
 		err = ErrNoKey
@@ -197,8 +195,14 @@ func keyOf(fn KeyFunc, consumer, handler string, msg *message.Message) (Key, err
 	if err != nil {
 		return Key{}, fmt.Errorf("find idempotency key: %w", err)
 	}
+	if consumer == "" {
+		consumer = d.Consumer
+	}
 	if handler == "" {
-		return Key{}, fmt.Errorf("%w: set Config.Handler outside a router", idemstore.ErrInvalid)
+		handler = d.Handler
+	}
+	if handler == "" {
+		return Key{}, fmt.Errorf("find idempotency key: %w: set Handler in the configuration, the message comes from no router", ErrInvalid)
 	}
 	k, err := Key{Handler: namespace(consumer, handler), ID: id}.Normalize()
 	if err != nil {

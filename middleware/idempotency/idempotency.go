@@ -96,6 +96,11 @@ func (e *InDoubtError) Error() string { return keyed(e.Key, ErrInDoubt) }
 // Unwrap returns ErrInDoubt.
 func (e *InDoubtError) Unwrap() error { return ErrInDoubt }
 
+type busyError struct{ key Key }
+
+func (e *busyError) Error() string { return keyed(e.key, ErrBusy) }
+func (e *busyError) Unwrap() error { return ErrBusy }
+
 // The key itself is left out: it comes from the message's metadata.
 func keyed(k Key, err error) string { return fmt.Sprintf("handler %q: %v", k.Handler, err) }
 
@@ -119,7 +124,9 @@ type fenceKey struct{}
 // Fence returns the fencing number of the claim under which ctx's handler runs:
 // 1 for the first claim of a record, and more for each later one, so that a
 // resource that keeps the highest number it has seen can refuse a late writer.
-// It reports false outside a handler of this package.
+// Within Transaction it counts committed claims and the attempts of this
+// delivery; an attempt that was rolled back left nothing to be refused. It
+// reports false outside a handler of this package.
 func Fence(ctx context.Context) (int64, bool) {
 	n, ok := ctx.Value(fenceKey{}).(int64)
 	return n, ok

@@ -4,6 +4,7 @@ import (
 	"context"
 	stdsql "database/sql"
 	"errors"
+	"fmt"
 
 	"github.com/sluicegate/sluicegate/internal/dbtx"
 	"github.com/sluicegate/sluicegate/internal/idemstore"
@@ -125,7 +126,7 @@ func (s *Store) change(ctx context.Context, x dbtx.Tx, k idemstore.Key, fn rule)
 			return nil
 		}
 	}
-	return errRaced
+	return fmt.Errorf("%w: it changed %d times in a row", idemstore.ErrContended, attempts)
 }
 
 // read returns the row of k. Where there is none, now is 0, and the times of a

@@ -87,16 +87,19 @@ func (s *Store) at(query string) string {
 	return strings.ReplaceAll(query, nowMark, now)
 }
 
-// mark marks err as unavailable where the database could not be reached.
+// mark says of an error of the database whether it lost a race, or the database
+// could not be reached.
 func (s *Store) mark(ctx context.Context, err error) error {
-	if ctx.Err() == nil && !s.dialect.IsContention(err) && (s.dialect.IsUnavailable(err) || errors.Is(err, stdsql.ErrConnDone)) {
+	switch {
+	case ctx.Err() != nil:
+		return err
+	case s.dialect.IsContention(err):
+		return fmt.Errorf("%w: %w", idemstore.ErrContended, err)
+	case s.dialect.IsUnavailable(err) || errors.Is(err, stdsql.ErrConnDone):
 		return failure.Unavailable(err)
 	}
 	return err
 }
-
-// errRaced says that another writer changed the record between read and write.
-var errRaced = errors.New("record changed meanwhile")
 
 // attempts bounds the reads of one operation: each lost race is another's
 // success, so there is an end to them, but a caller should not wait for it.
