@@ -20,17 +20,15 @@ var errDraining = errors.New("the stack is draining")
 // router cancels message contexts the moment it is closed, which would turn
 // every deployment into failed attempts.
 type gate struct {
-	grace time.Duration
-
 	mu       sync.Mutex
+	grace    time.Duration
 	inFlight int
 	draining bool
 	idle     chan struct{} // closed when draining and nothing is in flight
-	begun    chan struct{} // closed when draining begins
 }
 
 func newGate(grace time.Duration) *gate {
-	return &gate{grace: grace, idle: make(chan struct{}), begun: make(chan struct{})}
+	return &gate{grace: grace, idle: make(chan struct{})}
 }
 
 func (g *gate) enter() bool {
@@ -67,7 +65,6 @@ func (g *gate) drain(ctx context.Context) bool {
 	g.mu.Lock()
 	if !g.draining {
 		g.draining = true
-		close(g.begun)
 		g.signal()
 	}
 	g.mu.Unlock()
@@ -77,6 +74,19 @@ func (g *gate) drain(ctx context.Context) bool {
 	case <-ctx.Done():
 		return false
 	}
+}
+
+// hurry ends the grace: from now on a handler's context ends with its message's.
+func (g *gate) hurry() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.grace = 0
+}
+
+func (g *gate) graceNow() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.grace
 }
 
 // middleware is the gate as a layer of the chain.
@@ -111,7 +121,7 @@ func (g *gate) outlive(ctx context.Context) (context.Context, context.CancelFunc
 		mu.Lock()
 		defer mu.Unlock()
 		if !over {
-			timer = time.AfterFunc(g.grace, func() { cancel(context.Cause(ctx)) })
+			timer = time.AfterFunc(g.graceNow(), func() { cancel(context.Cause(ctx)) })
 		}
 	})
 	return out, func() {

@@ -15,8 +15,8 @@ type Kind string
 // own and may stand anywhere.
 const (
 	KindTrace       Kind = "trace"
-	KindDeadLetter  Kind = "dead letter"
 	KindAlerting    Kind = "alerting"
+	KindDeadLetter  Kind = "dead letter"
 	KindOutputs     Kind = "outputs"
 	KindIdempotency Kind = "idempotency"
 	KindRetry       Kind = "retry"
@@ -47,14 +47,15 @@ const (
 var ErrOrder = errors.New("wrong order of middlewares")
 
 // orders holds the one right order for each strength. The reasons:
-// the dead letter sees what all else could not cure; a retry outside the
+// the dead letter sees what all else could not cure, and alerting what even it
+// could not; a retry outside the
 // transaction gives each attempt a fresh one; outputs of the sql strength are
 // written in the transaction; outputs of the claimed strength are published
 // after the record is complete and before the ack, so they stand outside it;
 // one claim covers all attempts; time-out and recovery end one attempt.
 var orders = map[Strength][]Kind{
-	SQL:     {KindTrace, KindDeadLetter, KindAlerting, KindRetry, KindTransaction, KindOutputs, KindTimeout, KindRecovery},
-	Claimed: {KindTrace, KindDeadLetter, KindAlerting, KindOutputs, KindIdempotency, KindRetry, KindTimeout, KindRecovery},
+	SQL:     {KindTrace, KindAlerting, KindDeadLetter, KindRetry, KindTransaction, KindOutputs, KindTimeout, KindRecovery},
+	Claimed: {KindTrace, KindAlerting, KindDeadLetter, KindOutputs, KindIdempotency, KindRetry, KindTimeout, KindRecovery},
 }
 
 // Compose joins layers, outermost first, into one middleware. It refuses, with

@@ -1,0 +1,66 @@
+package sluicegate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sluicegate/sluicegate/internal/dbtx"
+	"github.com/sluicegate/sluicegate/internal/idemstore"
+	"github.com/sluicegate/sluicegate/middleware/deadletter"
+)
+
+// buryBy returns a store that also moves the message's inbox record to dead.
+// Where letters and inbox are tables of one database, both happen in one
+// transaction. Elsewhere the letter is stored first: a crash in between stores
+// it again, but loses nothing.
+func (s *Stack) buryBy(letters deadletter.Store) deadletter.Store {
+	table, ok := letters.(*deadletter.SQLStore)
+	if ok && s.inbox != nil && s.cfg.DeadLetters == nil {
+		return storeFunc(func(ctx context.Context, l deadletter.Letter) error {
+			return s.runner.InTx(ctx, func(ctx context.Context, tx dbtx.Tx) error {
+				if err := table.PutTx(ctx, tx, l); err != nil {
+					return err
+				}
+				return s.bury(l, func(k idemstore.Key, t idemstore.Transition) error {
+					return s.inbox.TransitionTx(ctx, tx, k, t)
+				})
+			})
+		})
+	}
+	return storeFunc(func(ctx context.Context, l deadletter.Letter) error {
+		if err := letters.Put(ctx, l); err != nil {
+			return err
+		}
+		return s.bury(l, func(k idemstore.Key, t idemstore.Transition) error {
+			if s.inbox != nil {
+				return s.inbox.Transition(ctx, k, t)
+			}
+			return s.cfg.Store.Transition(ctx, k, t)
+		})
+	})
+}
+
+func (s *Stack) bury(l deadletter.Letter, transition func(idemstore.Key, idemstore.Transition) error) error {
+	if l.Key == "" {
+		return nil // it failed before it had a key: there is no record
+	}
+	err := transition(idemstore.Key{Handler: l.Scope(), ID: l.Key}, idemstore.Transition{
+		From:      []idemstore.State{idemstore.Absent, idemstore.Released, idemstore.Processing},
+		To:        idemstore.Dead,
+		Retention: s.cfg.Retention,
+	})
+	switch {
+	case errors.Is(err, idemstore.ErrConflict):
+		// Its effect is there after all, or another delivery is at work: that
+		// one decides about the record.
+		return nil
+	case err != nil:
+		return fmt.Errorf("move inbox record to dead: %w", err)
+	}
+	return nil
+}
+
+type storeFunc func(context.Context, deadletter.Letter) error
+
+func (f storeFunc) Put(ctx context.Context, l deadletter.Letter) error { return f(ctx, l) }

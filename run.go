@@ -1,0 +1,70 @@
+package sluicegate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+)
+
+// ErrDrain says that handlers were still at work when Config.DrainTimeout had
+// passed. Their messages were not acked and are delivered again.
+var ErrDrain = errors.New("handlers were still at work at the drain deadline")
+
+// Run runs router until ctx ends, then stops in the order that loses nothing:
+// no new message is taken, the handlers at work end (for at most
+// Config.DrainTimeout), and only then is the router closed. It returns nil after
+// a clean stop, ErrDrain where handlers were cut off, and what the router
+// returned where it ended by itself. A Stack drains once: after Run has
+// returned, it handles nothing more.
+func (s *Stack) Run(ctx context.Context, router *message.Router) error {
+	ended := make(chan error, 1)
+	// Not ctx: Watermill's router cancels the contexts of messages with its own.
+	go func() { ended <- router.Run(context.WithoutCancel(ctx)) }()
+
+	select {
+	case err := <-ended:
+		return s.endedByItself(ctx, err)
+	case <-ctx.Done():
+	}
+	// A router that is closed before it runs would never return from Close.
+	select {
+	case <-router.Running():
+	case err := <-ended:
+		return s.endedByItself(ctx, err)
+	}
+	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainTimeout)
+	defer cancel()
+	drained := s.gate.drain(deadline)
+	s.gate.hurry()
+	closeErr := router.Close()
+	runErr := <-ended
+	if !drained {
+		return errors.Join(ErrDrain, closeErr, runErr)
+	}
+	return errors.Join(closeErr, runErr)
+}
+
+// endedByItself drains what is left and says that nobody asked for the end.
+func (s *Stack) endedByItself(ctx context.Context, err error) error {
+	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainTimeout)
+	defer cancel()
+	s.gate.drain(deadline)
+	if err != nil {
+		return fmt.Errorf("run router: %w", err)
+	}
+	return nil
+}
+
+// Drain is the first half of Run's stop, for those who run the router
+// themselves: it keeps new messages out and waits until the handlers at work
+// have ended, or ctx has, which is ErrDrain. Close the router afterwards.
+func (s *Stack) Drain(ctx context.Context) error {
+	start := time.Now()
+	if !s.gate.drain(ctx) {
+		return fmt.Errorf("%w after %v", ErrDrain, time.Since(start).Round(time.Millisecond))
+	}
+	return nil
+}
