@@ -3,19 +3,37 @@ package forwarder
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/sluicegate/sluicegate/internal/lease"
+	"github.com/sluicegate/sluicegate/internal/schema"
 )
 
 // ErrRunning says that Relay.Run was called while it was running.
 var ErrRunning = errors.New("relay is running already")
 
 // Relay carries committed messages to a broker.
+//
+// It is safe for concurrent use. It publishes from several goroutines at once.
+// A publisher that implements batches gets them, with all topics mixed;
+// any other gets one message of a key at a time, RelayConfig.Concurrency keys
+// at once.
 type Relay struct {
 	outbox *Outbox
 	pub    message.Publisher
 	cfg    RelayConfig
+	group  *lease.Group
+	health health
+	stats  counters
+
+	running atomic.Bool
+	kick    chan struct{}  // wakes the manager
+	calls   sync.WaitGroup // goroutines that call the publisher
 }
 
 // RelayStats are the figures of one relay since it was made.
@@ -41,7 +59,17 @@ func (o *Outbox) NewRelay(pub message.Publisher, cfg RelayConfig) (*Relay, error
 	if err != nil {
 		return nil, err
 	}
-	return &Relay{outbox: o, pub: pub, cfg: cfg}, nil
+	group, err := lease.New(lease.Config{
+		DB: o.db, Dialect: o.cfg.Dialect, Table: o.names.Table(o.cfg.Dialect, schema.Lease),
+		Group: "relay", Owner: newUUID(), Parts: shards, TTL: cfg.Lease, Offset: cfg.ClockOffset,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("new relay: %w", err)
+	}
+	return &Relay{
+		outbox: o, pub: pub, cfg: cfg, group: group,
+		health: health{log: o.cfg.Logger}, kick: make(chan struct{}, 1),
+	}, nil
 }
 
 // Relay runs a relay to pub, configured by Config.Relay, until ctx ends. See
@@ -57,12 +85,121 @@ func (o *Outbox) Relay(ctx context.Context, pub message.Publisher) error {
 // Run relays until ctx ends, then lets the batch under way finish within
 // RelayConfig.StopTimeout, settles what was acknowledged, gives the shards back
 // and returns nil. Neither a broker nor a database that is away ends it. The
-// only errors are ErrRunning and, before anything runs, a schema that was never
-// migrated.
+// only errors are ErrRunning and, before anything runs, a schema that lacks
+// migrations. A Publish call that does not return within StopTimeout is left
+// behind.
 func (r *Relay) Run(ctx context.Context) error {
-	<-ctx.Done()
+	if !r.running.CompareAndSwap(false, true) {
+		return ErrRunning
+	}
+	defer r.running.Store(false)
+	if err := r.ready(ctx); err != nil || ctx.Err() != nil {
+		return err
+	}
+	var lanes, others sync.WaitGroup
+	all := make([]*lane, r.cfg.Lanes)
+	for i := range all {
+		wake, unsubscribe := r.outbox.subscribe()
+		defer unsubscribe()
+		all[i] = r.newLane(i, wake)
+		lanes.Go(func() { all[i].run(ctx) })
+	}
+	others.Go(func() { r.pruneLoop(ctx) })
+	// The manager goes on renewing until the lanes have settled.
+	manageCtx, stopManager := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopManager()
+	others.Go(func() { r.manage(manageCtx, all) })
+	lanes.Wait()
+	stopManager()
+	others.Wait()
+	r.leave(ctx)
 	return nil
 }
 
+// ready waits until the database answers and checks its schema.
+func (r *Relay) ready(ctx context.Context) error {
+	retry := backoff{low: r.cfg.RetryMin, high: r.cfg.RetryMax}
+	for {
+		err := schema.Check(ctx, r.outbox.db, r.outbox.cfg.Dialect, r.outbox.names)
+		if err == nil || ctx.Err() != nil {
+			r.health.database(nil)
+			return nil
+		}
+		if r.outbox.db.PingContext(ctx) == nil && !r.outbox.cfg.Dialect.IsUnavailable(err) && ctx.Err() == nil {
+			// It answers, and what it says is that something is missing; but it
+			// may have come back only just now.
+			if err = schema.Check(ctx, r.outbox.db, r.outbox.cfg.Dialect, r.outbox.names); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("run relay: %w", err)
+			}
+			continue
+		}
+		r.health.database(err)
+		wait(ctx, retry.next(), nil)
+	}
+}
+
+// manage keeps the leases.
+func (r *Relay) manage(ctx context.Context, lanes []*lane) {
+	retry := backoff{low: r.cfg.RetryMin, high: max(r.cfg.Lease/4, r.cfg.RetryMin)}
+	for {
+		pause := r.cfg.Lease / 4
+		tickCtx, cancel := context.WithTimeout(ctx, r.cfg.Lease/2)
+		gained, err := r.group.Tick(tickCtx)
+		cancel()
+		switch {
+		case err == nil:
+			retry.reset()
+		case ctx.Err() != nil:
+			return
+		default:
+			if !r.outbox.cfg.Dialect.IsContention(err) {
+				r.health.database(err)
+			}
+			pause = retry.next()
+		}
+		if gained {
+			for _, l := range lanes {
+				l.poke()
+			}
+		}
+		if !wait(ctx, pause, r.kick) {
+			return
+		}
+	}
+}
+
+func (r *Relay) kickManager() {
+	select {
+	case r.kick <- struct{}{}:
+	default:
+	}
+}
+
+// leave gives the shards back and waits for calls of the publisher.
+func (r *Relay) leave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.cfg.StopTimeout)
+	defer cancel()
+	if err := r.group.Close(ctx); err != nil {
+		r.outbox.cfg.Logger.Warn("outbox relay could not give its shards back; others take them when the lease ends", "error", err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.calls.Wait()
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		r.outbox.cfg.Logger.Warn("outbox relay left calls of the publisher behind that did not return")
+	}
+}
+
 // Stats returns the figures of now. It may be called at any time.
-func (r *Relay) Stats() RelayStats { return RelayStats{} }
+func (r *Relay) Stats() RelayStats {
+	broker, database := r.health.since()
+	return RelayStats{
+		Delivered: r.stats.delivered.Load(), Failed: r.stats.failed.Load(), Retried: r.stats.retried.Load(),
+		Stale: r.stats.stale.Load(), Late: r.stats.late.Load(), Rounds: r.stats.rounds.Load(),
+		Shards: r.group.Count(), BrokerAwaySince: broker, DatabaseAwaySince: database,
+	}
+}

@@ -1,0 +1,300 @@
+package forwarder
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sluicegate/sluicegate/internal/lease"
+	"github.com/sluicegate/sluicegate/internal/schema"
+	"github.com/sluicegate/sluicegate/internal/sqldialect"
+)
+
+// maxErrorBytes bounds the error text in the history.
+const maxErrorBytes = 2000
+
+// The statuses of the history.
+const (
+	statusDelivered = "delivered"
+	statusFailed    = "failed"
+)
+
+// settlement is what one batch came to.
+type settlement struct {
+	delivered []*record
+	failed    []failedRecord // to be set aside
+	refused   []*record      // one more attempt each
+	loose     []*record      // nothing to settle, to be read again
+}
+
+type failedRecord struct {
+	*record
+	reason string
+}
+
+func (s *settlement) fail(m *record, err error) {
+	s.failed = append(s.failed, failedRecord{m, errorText(err)})
+}
+
+func (s *settlement) empty() bool { return len(s.delivered)+len(s.failed)+len(s.refused) == 0 }
+
+// without drops the records of shards that have another owner by now.
+func (s *settlement) without(stale map[int]bool) (out settlement, dropped int) {
+	for _, m := range s.delivered {
+		if !stale[m.shard] {
+			out.delivered = append(out.delivered, m)
+		}
+	}
+	for _, m := range s.failed {
+		if !stale[m.shard] {
+			out.failed = append(out.failed, m)
+		}
+	}
+	for _, m := range s.refused {
+		if !stale[m.shard] {
+			out.refused = append(out.refused, m)
+		}
+	}
+	n := func(s settlement) int { return len(s.delivered) + len(s.failed) + len(s.refused) }
+	return out, n(*s) - n(out)
+}
+
+// settle writes s in one short transaction, trying for as long as the leases
+// last: what the broker has acknowledged must not be sent again only because
+// the database was away for a moment.
+func (l *lane) settle(ctx context.Context, s *settlement, leases map[int]lease.Held) {
+	for _, m := range s.loose {
+		l.windows[m.shard].reset(m.id)
+	}
+	if s.empty() {
+		return
+	}
+	r := l.relay
+	ctx, cancel := linger(ctx, r.cfg.StopTimeout)
+	defer cancel()
+	held := l.involved(s, leases)
+	retry := backoff{low: r.cfg.RetryMin / 10, high: r.cfg.RetryMax}
+	for {
+		stale, err := l.trySettle(ctx, s, held)
+		if err == nil {
+			r.health.database(nil)
+			l.settled(s, stale)
+			return
+		}
+		if ctx.Err() != nil || l.ended(held) {
+			r.outbox.cfg.Logger.Warn("outbox relay could not settle a batch; it will be repeated",
+				"messages", len(s.delivered), "error", err)
+			l.unsettled(s)
+			return
+		}
+		if !r.outbox.cfg.Dialect.IsContention(err) {
+			r.health.database(err)
+		}
+		wait(ctx, retry.next(), nil)
+	}
+}
+
+// involved returns the leases that s depends on.
+func (l *lane) involved(s *settlement, leases map[int]lease.Held) []lease.Held {
+	seen := map[int]bool{}
+	var held []lease.Held
+	add := func(m *record) {
+		if !seen[m.shard] {
+			seen[m.shard] = true
+			held = append(held, leases[m.shard])
+		}
+	}
+	for _, m := range s.delivered {
+		add(m)
+	}
+	for _, m := range s.failed {
+		add(m.record)
+	}
+	for _, m := range s.refused {
+		add(m)
+	}
+	return held
+}
+
+// ended reports whether all leases have ended by the local clock.
+func (l *lane) ended(held []lease.Held) bool {
+	now := time.Now()
+	for _, h := range held {
+		if l.relay.group.Until(h).After(now) {
+			return false
+		}
+	}
+	return true
+}
+
+// settled updates what the lane knows after the transaction has committed.
+func (l *lane) settled(s *settlement, stale []lease.Held) {
+	gone := map[int]bool{}
+	for _, h := range stale {
+		gone[h.Part] = true
+		l.relay.group.Drop(h)
+		l.holds.forget(h.Part)
+	}
+	done, dropped := s.without(gone)
+	stats := &l.relay.stats
+	stats.stale.Add(int64(dropped))
+	stats.delivered.Add(int64(len(done.delivered)))
+	stats.failed.Add(int64(len(done.failed)))
+	stats.retried.Add(int64(len(done.refused)))
+	if dropped > 0 {
+		l.relay.outbox.cfg.Logger.Warn("outbox relay lost shards while it published; it settled nothing of them",
+			"shards", len(stale), "messages", dropped)
+	}
+	for _, m := range done.delivered {
+		l.resolve(m)
+	}
+	for _, m := range done.failed {
+		l.resolve(m.record)
+		l.relay.outbox.cfg.Logger.Error("outbox message set aside",
+			"id", m.id, "topic", m.topic, "uuid", m.uuid, "attempts", m.attempts, "error", m.reason)
+	}
+}
+
+// resolve ends the hold of m's block. Rows behind m were left out of reads that
+// moved the floor, so they are read again.
+func (l *lane) resolve(m *record) {
+	if h := l.holds[m.block()]; h != nil {
+		l.windows[m.shard].reset(h.first)
+		delete(l.holds, m.block())
+	}
+}
+
+// unsettled makes sure that everything is read again.
+func (l *lane) unsettled(s *settlement) {
+	for _, m := range s.delivered {
+		l.windows[m.shard].reset(m.id)
+	}
+	for _, m := range s.failed {
+		l.windows[m.shard].reset(m.id)
+	}
+	for _, m := range s.refused {
+		l.windows[m.shard].reset(m.id)
+	}
+}
+
+func (l *lane) trySettle(ctx context.Context, s *settlement, held []lease.Held) (stale []lease.Held, err error) {
+	o := l.relay.outbox
+	ctx, cancel := context.WithTimeout(ctx, l.relay.cfg.Lease)
+	defer cancel()
+	tx, err := o.db.BeginTx(ctx, o.cfg.Dialect.TxOptions())
+	if err != nil {
+		return nil, fmt.Errorf("begin settling: %w", err)
+	}
+	defer func() {
+		if rbErr := tx.Rollback(); rbErr != nil && !errors.Is(rbErr, sql.ErrTxDone) && err != nil {
+			err = errors.Join(err, rbErr)
+		}
+	}()
+	if stale, err = l.relay.group.Verify(ctx, tx, held); err != nil {
+		return nil, err
+	}
+	gone := map[int]bool{}
+	for _, h := range stale {
+		gone[h.Part] = true
+	}
+	valid, _ := s.without(gone)
+	w := settleWriter{
+		ctx: ctx, tx: tx, dialect: o.cfg.Dialect,
+		outbox:  o.names.Table(o.cfg.Dialect, schema.Outbox),
+		history: o.names.Table(o.cfg.Dialect, schema.OutboxHistory),
+	}
+	if err := w.write(valid, !l.relay.cfg.NoHistory); err != nil {
+		return nil, err
+	}
+	if err := tx.Commit(); err != nil {
+		return nil, fmt.Errorf("commit settling: %w", err)
+	}
+	return stale, nil
+}
+
+// settleWriter writes a settlement inside a transaction.
+type settleWriter struct {
+	ctx             context.Context //nolint:containedctx // lives as long as the transaction
+	tx              *sql.Tx
+	dialect         sqldialect.Dialect
+	outbox, history string
+}
+
+func (w settleWriter) write(s settlement, keep bool) error {
+	remove := idsOf(s.delivered)
+	if keep {
+		if err := w.move(statusDelivered, nil, remove); err != nil {
+			return err
+		}
+	}
+	for _, m := range s.failed {
+		if err := w.move(statusFailed, &m, []int64{m.id}); err != nil {
+			return err
+		}
+		remove = append(remove, m.id)
+	}
+	if err := w.each("DELETE FROM "+w.outbox+" WHERE id IN ", nil, remove); err != nil {
+		return fmt.Errorf("remove settled messages: %w", err)
+	}
+	if err := w.each("UPDATE "+w.outbox+" SET attempts = attempts + 1 WHERE id IN ", nil, idsOf(s.refused)); err != nil {
+		return fmt.Errorf("count attempts: %w", err)
+	}
+	return nil
+}
+
+// move copies rows into the history. A row that is there already, by a database
+// that gave an id twice, gives way: the new one must not be lost.
+func (w settleWriter) move(status string, failed *failedRecord, ids []int64) error {
+	const columns = "id, status, topic, message_key, message_uuid, payload, headers, traceparent, tracestate, attempts, error, created_at, settled_at"
+	attempts, reason := "attempts", "NULL"
+	var args []any
+	if failed != nil {
+		attempts, reason = "?", "?"
+		args = []any{failed.attempts, failed.reason}
+	}
+	if w.dialect == sqldialect.PostgreSQL && failed != nil {
+		attempts, reason = "?::integer", "?::text"
+	}
+	query := "INSERT INTO " + w.history + " (" + columns + ") SELECT id, '" + status + "', topic, message_key, message_uuid, payload, headers, traceparent, tracestate, " +
+		attempts + ", " + reason + ", created_at, " + w.dialect.Now() + " FROM " + w.outbox + " WHERE id IN "
+	if err := w.each("DELETE FROM "+w.history+" WHERE id IN ", nil, ids); err != nil {
+		return fmt.Errorf("make room in the history: %w", err)
+	}
+	if err := w.each(query, args, ids); err != nil {
+		return fmt.Errorf("keep settled messages: %w", err)
+	}
+	return nil
+}
+
+// each runs query with the list of ids, padded so that there are few texts.
+func (w settleWriter) each(query string, args []any, ids []int64) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	ids = pad(ids)
+	for _, id := range ids {
+		args = append(args, id)
+	}
+	_, err := w.tx.ExecContext(w.ctx, w.dialect.Bind(query+"("+sqldialect.List(len(ids))+")"), args...)
+	return err
+}
+
+func idsOf(records []*record) []int64 {
+	out := make([]int64, len(records))
+	for i, m := range records {
+		out[i] = m.id
+	}
+	return out
+}
+
+// errorText returns the text of err as every database can store it.
+func errorText(err error) string {
+	s := strings.ReplaceAll(strings.ToValidUTF8(err.Error(), "\uFFFD"), "\x00", "\uFFFD")
+	if len(s) > maxErrorBytes {
+		s = strings.ToValidUTF8(s[:maxErrorBytes], "") + "…"
+	}
+	return s
+}
