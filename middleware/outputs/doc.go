@@ -20,7 +20,8 @@
 // # Topics
 //
 // A message goes to the topic that To named, else to Config.TopicFor's, else to
-// Config.Topic; with none of them it is a permanent error. A handler that puts
+// Config.Topic, else to the one that the handler was added to the Router with;
+// with none of them it is a permanent error. A handler that puts
 // out nothing needs no topic.
 //
 // # What is published

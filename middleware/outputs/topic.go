@@ -13,7 +13,7 @@ import (
 )
 
 // ErrNoTopic says that nothing names the topic of a produced message.
-var ErrNoTopic = errors.New("produced message has no topic: set Config.Topic or TopicFor, or use To")
+var ErrNoTopic = errors.New("produced message has no topic: set Config.Topic or TopicFor, use To, or add the handler with a publish topic")
 
 // To names the topic of one produced message, over the configured one, and
 // returns msg. The mark is metadata; it is taken off before publishing.
@@ -31,7 +31,9 @@ type topics struct {
 	by    func(*message.Message) string
 }
 
-func (t topics) of(msg *message.Message) string {
+// of falls back to the topic that the consumed message's handler was added to
+// Watermill's router with.
+func (t topics) of(consumed, msg *message.Message) string {
 	if topic := msg.Metadata.Get(header.Topic); topic != "" {
 		return topic
 	}
@@ -40,7 +42,10 @@ func (t topics) of(msg *message.Message) string {
 			return topic
 		}
 	}
-	return t.fixed
+	if t.fixed != "" {
+		return t.fixed
+	}
+	return message.PublishTopicFromCtx(consumed.Context())
 }
 
 // prepare returns copies of what was produced, ready to publish: the messages
@@ -51,7 +56,7 @@ func (t topics) prepare(consumed *message.Message, d *delivery.Delivery, produce
 		if m == nil {
 			return nil, failure.Permanent(fmt.Errorf("produced message %d of %d is nil", i+1, len(produced)))
 		}
-		topic := t.of(m)
+		topic := t.of(consumed, m)
 		if topic == "" {
 			return nil, failure.Permanent(fmt.Errorf("message %d of %d: %w", i+1, len(produced), ErrNoTopic))
 		}
