@@ -116,7 +116,7 @@ func (b *builder) sql() {
 		Handler: b.handler, Consumer: c.Consumer, Key: c.Key,
 		Retention: c.Retention, RedeliveryHorizon: c.RedeliveryHorizon, Observe: b.s.observe,
 	}))
-	b.add(KindOutputs)(outputs.Outbox(b.s.box, outputs.OutboxConfig{Topic: b.output, TopicFor: b.topicFor()}))
+	b.add(KindOutputs)(outputs.Outbox(b.s.box, outputs.OutboxConfig{Topic: b.output}))
 }
 
 // claimed: outputs published from the record → idempotency → retry.
@@ -124,7 +124,7 @@ func (b *builder) claimed() {
 	c := b.s.cfg
 	if c.Publisher != nil {
 		b.add(KindOutputs)(outputs.Publish(c.Publisher, outputs.PublishConfig{
-			Topic: b.output, TopicFor: b.topicFor(), Observe: b.s.observe,
+			Topic: b.output, Observe: b.s.observe,
 		}))
 	} else {
 		b.add(KindOutputs)(refuseOutputs, nil)
@@ -135,15 +135,6 @@ func (b *builder) claimed() {
 		Observe: b.s.observe, Logger: c.Logger,
 	}))
 	b.retry()
-}
-
-// topicFor takes the topic from Watermill's context where the chain was not
-// built for one handler.
-func (b *builder) topicFor() func(*message.Message) string {
-	if b.output != "" {
-		return nil
-	}
-	return func(msg *message.Message) string { return message.PublishTopicFromCtx(msg.Context()) }
 }
 
 // ErrNoPublisher says that a handler put messages out which nobody would publish.

@@ -3,6 +3,7 @@ package sluicegate
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,6 +26,10 @@ type gate struct {
 	inFlight int
 	draining bool
 	idle     chan struct{} // closed when draining and nothing is in flight
+	// returned holds messages whose handling has ended and which the router may
+	// not have acked or nacked yet: it does so after the chain has returned, and
+	// a subscriber that is closed before it would never hear of it.
+	returned []*message.Message
 }
 
 func newGate(grace time.Duration) *gate {
@@ -41,10 +46,18 @@ func (g *gate) enter() bool {
 	return true
 }
 
-func (g *gate) leave() {
+// keepReturned is how many returned messages are kept before the settled ones
+// among them are let go of.
+const keepReturned = 64
+
+func (g *gate) leave(msg *message.Message) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.inFlight--
+	if len(g.returned) >= keepReturned {
+		g.returned = slices.DeleteFunc(g.returned, settled)
+	}
+	g.returned = append(g.returned, msg)
 	g.signal()
 }
 
@@ -59,8 +72,19 @@ func (g *gate) signal() {
 	}
 }
 
-// drain keeps new messages out and waits until the handlers at work have
-// ended or ctx has. It reports whether all have ended.
+func settled(msg *message.Message) bool {
+	select {
+	case <-msg.Acked():
+	case <-msg.Nacked():
+	default:
+		return false
+	}
+	return true
+}
+
+// drain keeps new messages out and waits until the handlers at work have ended
+// and their messages are acked or nacked, or ctx has ended. It reports whether
+// all have.
 func (g *gate) drain(ctx context.Context) bool {
 	g.mu.Lock()
 	if !g.draining {
@@ -70,10 +94,26 @@ func (g *gate) drain(ctx context.Context) bool {
 	g.mu.Unlock()
 	select {
 	case <-g.idle:
-		return true
+		return g.settle(ctx)
 	case <-ctx.Done():
 		return false
 	}
+}
+
+// settle waits until what has returned is acked or nacked.
+func (g *gate) settle(ctx context.Context) bool {
+	g.mu.Lock()
+	returned := g.returned
+	g.mu.Unlock()
+	for _, msg := range returned {
+		select {
+		case <-msg.Acked():
+		case <-msg.Nacked():
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
 }
 
 // hurry ends the grace: from now on a handler's context ends with its message's.
@@ -99,7 +139,7 @@ func (g *gate) middleware(next message.HandlerFunc) message.HandlerFunc {
 			<-own.Done()
 			return nil, errDraining
 		}
-		defer g.leave()
+		defer g.leave(msg)
 		ctx, cancel := g.outlive(own)
 		defer cancel()
 		msg.SetContext(ctx)

@@ -53,8 +53,10 @@ func TestDrainWaitsForHandlersAndKeepsNewMessagesOut(t *testing.T) {
 		g := newGate(time.Minute)
 		release := make(chan struct{})
 		finished := make(chan error, 2)
-		h := g.middleware(func(*message.Message) ([]*message.Message, error) {
+		first := make(chan *message.Message, 1)
+		h := g.middleware(func(msg *message.Message) ([]*message.Message, error) {
 			<-release
+			first <- msg
 			return nil, nil
 		})
 		own, cancel := context.WithCancel(t.Context())
@@ -75,11 +77,18 @@ func TestDrainWaitsForHandlersAndKeepsNewMessagesOut(t *testing.T) {
 		default:
 		}
 		close(release)
-		if !<-drained {
-			t.Fatal("drain gave up")
-		}
 		if err := <-finished; err != nil {
 			t.Fatalf("the handler at work: %v", err)
+		}
+		synctest.Wait()
+		select {
+		case <-drained:
+			t.Fatal("drained before the router has acked: the ack would be lost")
+		default:
+		}
+		(<-first).Ack()
+		if !<-drained {
+			t.Fatal("drain gave up")
 		}
 		cancelLate()
 		if err := <-finished; !errors.Is(err, errDraining) {
@@ -97,7 +106,9 @@ func TestDrainEndsWithItsContext(t *testing.T) {
 	if g.drain(ctx) {
 		t.Fatal("drain reported idle with a handler at work")
 	}
-	g.leave()
+	msg := messageOn(t.Context())
+	g.leave(msg)
+	msg.Nack()
 	if !g.drain(t.Context()) {
 		t.Fatal("drain did not see the handler end")
 	}

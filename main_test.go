@@ -19,7 +19,11 @@ import (
 	"github.com/sluicegate/sluicegate/middleware/retry"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// Watermill's router leaves this one behind when it fails to start.
+		goleak.IgnoreAnyFunction("github.com/ThreeDotsLabs/watermill/message.(*Router).watchAllHandlersStopped.func1"))
+}
 
 // openDB returns a migrated SQLite database with a table for effects.
 func openDB(t testing.TB) *sql.DB {

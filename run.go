@@ -20,6 +20,9 @@ var ErrDrain = errors.New("handlers were still at work at the drain deadline")
 // returned where it ended by itself. A Stack drains once: after Run has
 // returned, it handles nothing more.
 func (s *Stack) Run(ctx context.Context, router *message.Router) error {
+	if router.IsRunning() {
+		return errors.New("run router: it is running already")
+	}
 	ended := make(chan error, 1)
 	// Not ctx: Watermill's router cancels the contexts of messages with its own.
 	go func() { ended <- router.Run(context.WithoutCancel(ctx)) }()

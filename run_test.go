@@ -1,0 +1,142 @@
+package sluicegate_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/sluicegate/sluicegate"
+)
+
+func TestAShutdownLetsHandlersFinishAndPoisonsNothing(t *testing.T) {
+	strengths(t, func(t *testing.T, db *sql.DB, cfg sluicegate.Config) {
+		var seen events
+		cfg.Observe = seen.observe
+		s, err := sluicegate.New(db, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, r := openMemory(t), newRouter(t)
+		working, release := make(chan struct{}), make(chan struct{})
+		err = s.Handle(r, "stock", "orders", b.Group("stock"), func(ctx context.Context, tx *sql.Tx, msg *message.Message) error {
+			close(working)
+			<-release
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return insertEffect(ctx, tx, msg)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := running(t, s, r)
+		published := make(chan error, 1)
+		go func() { published <- b.Publish("orders", message.NewMessage("order-1", nil)) }()
+		<-working
+		stopped := make(chan error, 1)
+		go func() { stopped <- stop() }()
+		select {
+		case err := <-stopped:
+			t.Fatalf("stopped with a handler at work: %v", err)
+		case <-time.After(20 * time.Millisecond): // what must not happen needs a while to not happen
+		}
+		close(release)
+		if err := <-stopped; err != nil {
+			t.Fatalf("stop: %v", err)
+		}
+		if err := <-published; err != nil {
+			t.Errorf("the message was not acked: %v", err)
+		}
+		if n := count(t, db, "SELECT COUNT(*) FROM effect"); n != 1 {
+			t.Errorf("%d effects, want 1", n)
+		}
+		if n := seen.count(sluicegate.DeadLettered) + seen.count(sluicegate.Retried); n != 0 {
+			t.Errorf("the shutdown counted as %d failures", n)
+		}
+	})
+}
+
+func TestAHandlerCutOffAtTheDrainDeadlineIsNeitherRetriedNorSetAside(t *testing.T) {
+	strengths(t, func(t *testing.T, db *sql.DB, cfg sluicegate.Config) {
+		var seen events
+		cfg.Observe, cfg.DrainTimeout = seen.observe, 30*time.Millisecond
+		s, err := sluicegate.New(db, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, r := openMemory(t), newRouter(t)
+		working := make(chan struct{})
+		err = s.Handle(r, "stock", "orders", b.Group("stock"), func(ctx context.Context, tx *sql.Tx, msg *message.Message) error {
+			if err := insertEffect(ctx, tx, msg); err != nil {
+				return err
+			}
+			close(working)
+			<-ctx.Done()
+			return errors.New("an error of its own making") // judged by the context, not by the error
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := running(t, s, r)
+		ctx, cancel := context.WithCancel(t.Context())
+		published := make(chan []error, 1)
+		go func() {
+			published <- b.PublishBatch(ctx, outgoing("orders", message.NewMessage("order-1", nil)))
+		}()
+		<-working
+		if err := stop(); !errors.Is(err, sluicegate.ErrDrain) {
+			t.Errorf("got %v, want ErrDrain", err)
+		}
+		cancel()
+		if errs := <-published; errs == nil {
+			t.Error("the message was acked")
+		}
+		if n := count(t, db, "SELECT COUNT(*) FROM effect"); n != 0 {
+			t.Errorf("%d effects of a handler that was cut off", n)
+		}
+		if n := seen.count(sluicegate.DeadLettered) + seen.count(sluicegate.Retried); n != 0 {
+			t.Errorf("the shutdown counted as %d failures", n)
+		}
+	})
+}
+
+func TestRunTellsOfARouterThatEndsByItself(t *testing.T) {
+	s, err := sluicegate.New(openDB(t), sluicegate.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, b := newRouter(t), openMemory(t)
+	sub := b.Group("") // an empty group is refused when the router subscribes
+	if err := s.Handle(r, "stock", "orders", sub, insertEffect); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Run(t.Context(), r); err == nil {
+		t.Fatal("Run returned nil though the router could not start")
+	}
+}
+
+func TestASecondRunOfARouterIsRefusedAndHarmsNothing(t *testing.T) {
+	db := openDB(t)
+	s, err := sluicegate.New(db, sluicegate.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, b := newRouter(t), openMemory(t)
+	if err := s.Handle(r, "stock", "orders", b.Group("stock"), insertEffect); err != nil {
+		t.Fatal(err)
+	}
+	running(t, s, r)
+	if err := s.Run(t.Context(), r); err == nil {
+		t.Fatal("a router that runs was run again")
+	}
+	if err := b.Publish("orders", message.NewMessage("order-1", nil)); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(t, db, "SELECT COUNT(*) FROM effect"); n != 1 {
+		t.Errorf("%d effects, want 1: the first run must go on", n)
+	}
+}
