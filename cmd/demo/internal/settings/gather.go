@@ -1,0 +1,91 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/v2"
+)
+
+// values are texts, with the place that each came from.
+type values struct {
+	texts *koanf.Koanf
+	from  map[string]string
+}
+
+func (v values) set(key, text, from string) error {
+	v.from[key] = from
+	return v.texts.Load(confmap.Provider(map[string]any{key: text}, "."), nil)
+}
+
+func (v values) text(key string) string { return v.texts.String(key) }
+
+// given reports whether key is more than a default.
+func (v values) given(key string) bool { return v.from[key] != "default" }
+
+// gather lays the sources over each other, the weakest first.
+func gather(in Input) (values, Problems) {
+	v := values{texts: koanf.New("."), from: map[string]string{}}
+	var problems Problems
+	set := func(key, text, from string) {
+		if err := v.set(key, text, from); err != nil {
+			problems.add(from, err)
+		}
+	}
+	for _, f := range fields {
+		text := f.fallback
+		if in.Command == Serve && f.serve != "" {
+			text = f.serve
+		}
+		set(f.key, text, "default")
+	}
+	if in.File != "" {
+		entries, bad := readFile(in.File, in.Env)
+		problems = append(problems, bad...)
+		for _, e := range entries {
+			set(e.key, e.text, in.File+": "+e.written)
+		}
+	}
+	for _, f := range fields {
+		// A variable that is set to nothing is one that is not set: compose
+		// files and shells leave them so.
+		if text, ok := in.Env(f.env); ok && f.env != "" && text != "" {
+			set(f.key, text, f.env)
+		}
+	}
+	for name, text := range in.Flags {
+		key := strings.ReplaceAll(name, "-", "_")
+		if _, ok := fieldOf(key); ok {
+			set(key, text, "--"+name)
+		}
+	}
+	return v, problems
+}
+
+// secretFile reads what *_file points to: one value, without the line end.
+func secretFile(path string) (string, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("file %s cannot be read: %w", path, errors.Unwrap(err))
+	case info.IsDir():
+		return "", fmt.Errorf("%s is a folder: name a file", path)
+	case info.Size() > 64<<10:
+		return "", fmt.Errorf("file %s is larger than 64 KiB: it should hold one value", path)
+	}
+	b, err := os.ReadFile(path) //nolint:gosec // the path is the user's own
+	if err != nil {
+		return "", fmt.Errorf("file %s cannot be read: %w", path, errors.Unwrap(err))
+	}
+	text := strings.TrimSpace(string(b))
+	if text == "" {
+		return "", fmt.Errorf("file %s is empty: it should hold one value", path)
+	}
+	if strings.ContainsAny(text, "\r\n") {
+		return "", fmt.Errorf("file %s has several lines: it should hold one value", path)
+	}
+	return text, nil
+}
