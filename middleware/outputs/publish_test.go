@@ -151,8 +151,10 @@ func TestAPlainPublisherGetsOneCallATopicAndNotAgainWhatItTook(t *testing.T) {
 
 type publisherFunc func(topic string, msgs ...*message.Message) error
 
-func (f publisherFunc) Publish(topic string, msgs ...*message.Message) error { return f(topic, msgs...) }
-func (publisherFunc) Close() error                                           { return nil }
+func (f publisherFunc) Publish(topic string, msgs ...*message.Message) error {
+	return f(topic, msgs...)
+}
+func (publisherFunc) Close() error { return nil }
 
 func TestABatchOffersOnlyWhatWasNotAcknowledgedAgainInItsOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

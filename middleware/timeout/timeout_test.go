@@ -92,8 +92,10 @@ func TestAnAbsenceThatOurDeadlineCausedIsAnAttempt(t *testing.T) {
 func TestAnEndOfTheMessagesOwnContextIsNoTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, end := range map[string]func(context.Context) (context.Context, context.CancelFunc){
-			"shutdown":       context.WithCancel,
-			"outer deadline": func(ctx context.Context) (context.Context, context.CancelFunc) { return context.WithTimeout(ctx, time.Second) },
+			"shutdown": context.WithCancel,
+			"outer deadline": func(ctx context.Context) (context.Context, context.CancelFunc) {
+				return context.WithTimeout(ctx, time.Second)
+			},
 		} {
 			ctx, cancel := end(t.Context())
 			time.AfterFunc(2*time.Second, cancel)
