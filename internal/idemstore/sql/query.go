@@ -28,7 +28,7 @@ func newQueries(d sqldialect.Dialect, table string) queries {
 		conflict = " ON CONFLICT (handler, message_key) DO NOTHING"
 	}
 	values += relativeTime(d) + ", " + relativeTime(d) + ", {now}, {now}"
-	read := "SELECT status, token, attempts, epoch, fingerprint, result, lease_until, expires_at, {now} FROM " + table +
+	read := "SELECT status, token, attempts, epoch, fingerprint, result, result IS NOT NULL, lease_until, expires_at, {now} FROM " + table +
 		" WHERE handler = ? AND message_key = ?"
 	live := " AND (expires_at = 0 OR expires_at > {now})"
 	q := queries{
@@ -132,10 +132,14 @@ func (s *Store) change(ctx context.Context, x dbtx.Tx, k idemstore.Key, fn rule)
 // read returns the row of k. Where there is none, now is 0, and the times of a
 // row made from it are relative, as insert wants them.
 func (s *Store) read(ctx context.Context, x dbtx.Tx, query string, k idemstore.Key) (r idemstore.Row, now int64, found bool, err error) {
+	var result bool
 	err = x.QueryRow(ctx, s.at(query), k.Handler, k.ID).Scan(
-		&r.State, &r.Token, &r.Attempt, &r.Epoch, &r.Fingerprint, &r.Result, &r.LeaseUntil, &r.ExpiresAt, &now)
+		&r.State, &r.Token, &r.Attempt, &r.Epoch, &r.Fingerprint, &r.Result, &result, &r.LeaseUntil, &r.ExpiresAt, &now)
 	if errors.Is(err, stdsql.ErrNoRows) {
 		return idemstore.Row{}, 0, false, nil
+	}
+	if result && r.Result == nil {
+		r.Result = []byte{} // a SQLite driver gives nil for an empty blob
 	}
 	return r, now, err == nil, err
 }

@@ -1,0 +1,201 @@
+// Package storetest is the conformance suite of idempotency stores. The name of
+// each case is a guarantee. A driver joins with a Harness:
+//
+//	storetest.Run(t, storetest.Harness{New: func(t *testing.T) storetest.Fixture {
+//		return storetest.Fixture{Store: …, Other: …, Advance: …}
+//	}})
+//
+// What a driver cannot do it declares in Harness.Lacks; only the cases that
+// need it are then skipped, and Skipped names them, so that a test can pin the
+// list.
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/sluicegate/sluicegate/internal/idemstore"
+)
+
+// Feature is something that not every driver has.
+type Feature string
+
+// The features.
+const (
+	// Leases: a claim ends by time, and others are told what is left of it.
+	Leases Feature = "leases"
+	// OwnToken: a claim whose answer was lost finds itself.
+	OwnToken Feature = "own token"
+	// Results: duplicates receive what Complete stored.
+	Results Feature = "results"
+	// AttemptKept: the attempt number survives a release.
+	AttemptKept Feature = "attempt kept"
+	// Outage: the harness can put the store out of reach.
+	Outage Feature = "outage"
+)
+
+// Fixture is a store without records.
+type Fixture struct {
+	Store idemstore.Store
+	// Other is a store on the same server or tables' neighbours, under another
+	// prefix; nil where there is no such thing.
+	Other idemstore.Store
+	// Advance lets d pass by the store's clock.
+	Advance func(d time.Duration)
+	// Away puts the store out of reach until the returned function is called.
+	Away func() (back func())
+}
+
+// Harness tells the suite about a driver.
+type Harness struct {
+	New   func(t *testing.T) Fixture
+	Lacks []Feature
+	// Unit is the time that cases about time count in; they let up to 8 of it
+	// pass. Default: 1 minute, for clocks that the harness moves.
+	Unit time.Duration
+}
+
+// Run runs the suite.
+func Run(t *testing.T, h Harness) {
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			if f, lacks := c.lacking(h); lacks {
+				t.Skipf("the driver declares that it lacks: %s", f)
+			}
+			c.run(newC(h.New(t), h.Unit, func(msg string) { t.Helper(); t.Fatal(msg) }))
+		})
+	}
+}
+
+// Skipped returns the names of the cases that the declared lacks skip.
+func Skipped(h Harness) []string {
+	var names []string
+	for _, c := range cases {
+		if _, lacks := c.lacking(h); lacks {
+			names = append(names, c.name)
+		}
+	}
+	return names
+}
+
+// Failing runs the suite and returns the names of the cases that fail, for
+// drivers that are broken on purpose.
+func Failing(t *testing.T, h Harness) []string {
+	var names []string
+	for _, c := range cases {
+		if _, lacks := c.lacking(h); lacks {
+			continue
+		}
+		f := h.New(t)
+		ended := make(chan bool)
+		go func() {
+			failed := false
+			// The case ends at its first failure, as t.Fatal would end it.
+			defer func() { ended <- failed }()
+			c.run(newC(f, h.Unit, func(string) { failed = true; runtime.Goexit() }))
+		}()
+		if <-ended {
+			names = append(names, c.name)
+		}
+	}
+	return names
+}
+
+type testCase struct {
+	name  string
+	needs []Feature
+	run   func(c *C)
+}
+
+func (tc testCase) lacking(h Harness) (Feature, bool) {
+	for _, f := range tc.needs {
+		if slices.Contains(h.Lacks, f) {
+			return f, true
+		}
+	}
+	return "", false
+}
+
+var cases = slices.Concat(claimCases, leaseCases, settleCases, transitionCases, keyCases, failureCases)
+
+// C is one case at work. Its checks end the case at the first failure and
+// belong on the case's own goroutine.
+type C struct {
+	Fixture
+	ctx  context.Context
+	unit time.Duration
+	fail func(string)
+}
+
+func newC(f Fixture, unit time.Duration, fail func(string)) *C {
+	if unit == 0 {
+		unit = time.Minute
+	}
+	return &C{Fixture: f, ctx: context.Background(), unit: unit, fail: fail}
+}
+
+// long outlasts every case.
+const long = 24 * time.Hour
+
+var theKey = idemstore.Key{Handler: "shop/stock", ID: "order-1"}
+
+func (c *C) fatalf(format string, args ...any) { c.fail(fmt.Sprintf(format, args...)) }
+
+// try claims theKey for a lease that outlasts the case.
+func try(token string) idemstore.Claim {
+	return idemstore.Claim{Key: theKey, Token: token, Lease: long, Retention: long}
+}
+
+// brief is try with a lease of some units.
+func (c *C) brief(token string, units int) idemstore.Claim {
+	claim := try(token)
+	claim.Lease = time.Duration(units) * c.unit
+	return claim
+}
+
+func (c *C) pass(units float64) { c.Advance(time.Duration(units * float64(c.unit))) }
+
+func (c *C) claim(cl idemstore.Claim) idemstore.Record {
+	rec, err := c.Store.Claim(c.ctx, cl)
+	if err != nil {
+		c.fatalf("claim with token %q: %v", cl.Token, err)
+	}
+	return rec
+}
+
+// want claims and checks verdict and attempt.
+func (c *C) want(cl idemstore.Claim, verdict idemstore.Verdict, attempt int64) idemstore.Record {
+	rec := c.claim(cl)
+	if rec.Verdict != verdict || rec.Attempt != attempt {
+		c.fatalf("claim with token %q: verdict %v, attempt %d; want verdict %v, attempt %d", cl.Token, rec.Verdict, rec.Attempt, verdict, attempt)
+	}
+	return rec
+}
+
+func (c *C) complete(token string, result []byte) {
+	c.is("complete", c.Store.Complete(c.ctx, theKey, token, result, long), nil)
+}
+
+func (c *C) release(token string) { c.is("release", c.Store.Release(c.ctx, theKey, token), nil) }
+
+func (c *C) move(t idemstore.Transition) {
+	c.is("transition", c.Store.Transition(c.ctx, theKey, t), nil)
+}
+
+// is checks an error: nil, or one that wraps the sentinel.
+func (c *C) is(what string, err, want error) {
+	if !matches(err, want) {
+		c.fatalf("%s: error %v, want %v", what, err, want)
+	}
+}
+
+// powerless checks that token can do nothing to theKey.
+func (c *C) powerless(token string) {
+	c.is("extend", c.Store.Extend(c.ctx, theKey, token, long), idemstore.ErrLeaseLost)
+	c.is("complete", c.Store.Complete(c.ctx, theKey, token, []byte("stale"), long), idemstore.ErrLeaseLost)
+	c.is("release", c.Store.Release(c.ctx, theKey, token), idemstore.ErrLeaseLost)
+}
