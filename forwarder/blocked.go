@@ -24,7 +24,7 @@ type hold struct {
 	first    int64     // id of the row that did not get through
 	until    time.Time // not read before
 	tries    int       // in a row, for the backoff
-	away     bool      // only because the broker was away
+	away     bool      // because the broker was away; not read until it is back or all else was tried
 	inFlight bool      // a Publish call has not returned; not read until it has
 }
 
@@ -35,7 +35,7 @@ type holds map[block]*hold
 // excluded returns the keys and ids of a shard that must not be read now.
 func (h holds) excluded(shard int, now time.Time) (keys []string, ids []int64) {
 	for b, e := range h {
-		if e.shard != shard || !(e.inFlight || e.until.After(now)) {
+		if e.shard != shard || (!e.inFlight && !e.away && !e.until.After(now)) {
 			continue
 		}
 		if b.key != "" {
@@ -64,7 +64,7 @@ func (h holds) lowest(shard int) int64 {
 // limit.
 func (h holds) next(now time.Time, shards map[int]bool, limit time.Duration) time.Duration {
 	for _, e := range h {
-		if shards[e.shard] && !e.inFlight {
+		if shards[e.shard] && !e.inFlight && !e.away {
 			limit = min(limit, max(e.until.Sub(now), 0))
 		}
 	}

@@ -85,14 +85,14 @@ func (l *lane) present() {
 }
 
 // absent notes that the broker is away and leaves the messages that were tried
-// alone for a while, so that the next look tries others.
+// alone until all others were, so that the next look tries others.
 func (l *lane) absent(order []*record, troubled map[block]error, last error) {
 	l.relay.health.broker(last)
-	until := time.Now().Add(l.away.next())
+	l.away.next()
 	for _, m := range order {
 		h := l.hold(m)
 		h.inFlight = errors.Is(troubled[m.block()], errInFlight)
-		h.until, h.away = until, true
+		h.away = true
 	}
 }
 

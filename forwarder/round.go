@@ -26,6 +26,10 @@ func (l *lane) round(ctx context.Context) pause {
 	leases := l.enter(held)
 	l.settleAnswers(ctx, leases)
 	if len(l.holds) >= r.cfg.BatchSize+spareHolds {
+		if l.away.count > 0 {
+			l.holds.clearAway() // begin again with those that were tried first
+			return l.awayPause()
+		}
 		return pause{wait: max(l.pending(leases, r.cfg.RetryMax), r.cfg.RetryMin)}
 	}
 	res, err := l.fetch(ctx, held)
@@ -40,6 +44,7 @@ func (l *lane) round(ctx context.Context) pause {
 	l.database.reset()
 	if len(res.records) == 0 {
 		if l.away.count > 0 {
+			l.holds.clearAway() // all were tried, so begin again
 			return l.awayPause()
 		}
 		return pause{wait: l.pending(leases, l.idle.next()), wakeable: true}
