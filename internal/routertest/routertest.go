@@ -42,13 +42,19 @@ type Router struct {
 // closes the Router at the end of the test.
 func Start(t testing.TB, h message.HandlerFunc, middlewares ...message.HandlerMiddleware) *Router {
 	t.Helper()
+	return StartNamed(t, Handler, h, middlewares...)
+}
+
+// StartNamed is Start with another name for the handler.
+func StartNamed(t testing.TB, name string, h message.HandlerFunc, middlewares ...message.HandlerMiddleware) *Router {
+	t.Helper()
 	router, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := &Router{Published: &Publisher{}, router: router, sub: &subscriber{out: make(chan *message.Message)}, ran: make(chan error, 1)}
 	router.AddMiddleware(middlewares...)
-	router.AddHandler(Handler, Topic, r.sub, Outputs, r.Published, h)
+	router.AddHandler(name, Topic, r.sub, Outputs, r.Published, h)
 	go func() { r.ran <- router.Run(context.Background()) }()
 	<-router.Running()
 	t.Cleanup(func() { r.Close(t) })
