@@ -1,0 +1,34 @@
+package brokertest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/ThreeDotsLabs/watermill/pubsub/tests"
+
+	"github.com/sluicegate/sluicegate/broker"
+)
+
+// Watermill runs Watermill's own suite for Pub/Subs against the broker at url,
+// which all of its tests share. It knows neither keys nor partial results, and
+// publishes before it subscribes, so it does not replace Run. Features says
+// what it may expect; with ExactlyOnceDelivery it skips two of its tests, so
+// it is run with and without.
+func Watermill(t *testing.T, url string, features tests.Features) {
+	open := func(t *testing.T, group string) (message.Publisher, message.Subscriber) {
+		t.Helper()
+		b, err := broker.Open(t.Context(), url, broker.Config{ConsumerGroup: group, PublishTimeout: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The tests close the publisher and the subscriber, some of them only
+		// one of the two. Here they are one.
+		t.Cleanup(func() { _ = b.Close() })
+		return b, b.Group(group)
+	}
+	tests.TestPubSub(t, features,
+		func(t *testing.T) (message.Publisher, message.Subscriber) { return open(t, "watermill") },
+		open,
+	)
+}
