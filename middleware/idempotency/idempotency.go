@@ -60,6 +60,8 @@ var (
 	ErrConflict = idemstore.ErrConflict
 	// ErrInvalid says that a store was asked for what it cannot keep.
 	ErrInvalid = idemstore.ErrInvalid
+	// ErrContended says that a TxStore lost a race which a fresh transaction can win.
+	ErrContended = idemstore.ErrContended
 	// ErrBusy says that another delivery of the same key is at work. It is
 	// marked as unavailable: the message goes back and spends no attempt.
 	ErrBusy = errors.New("another delivery of this key is being handled")

@@ -13,7 +13,6 @@ import (
 	"github.com/sluicegate/sluicegate/internal/delivery"
 	"github.com/sluicegate/sluicegate/internal/event"
 	"github.com/sluicegate/sluicegate/internal/failure"
-	"github.com/sluicegate/sluicegate/internal/idemstore"
 )
 
 // Transaction returns the middleware that runs the handler in a transaction of
@@ -112,7 +111,7 @@ var errNothing = errors.New("effect exists already")
 
 func (a *attempt) inTx(ctx context.Context, tx dbtx.Tx, next message.HandlerFunc) (err error) {
 	if a.rec, err = a.store.ClaimTx(ctx, tx, a.claim); err != nil {
-		a.again = errors.Is(err, idemstore.ErrContended)
+		a.again = errors.Is(err, ErrContended)
 		return fmt.Errorf("claim message: %w", err)
 	}
 	switch a.rec.Verdict {

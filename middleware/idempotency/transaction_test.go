@@ -1,0 +1,365 @@
+package idempotency_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	_ "modernc.org/sqlite"
+
+	"github.com/sluicegate/sluicegate/internal/dbtx"
+	"github.com/sluicegate/sluicegate/internal/delivery"
+	"github.com/sluicegate/sluicegate/internal/event"
+	"github.com/sluicegate/sluicegate/internal/failure"
+	"github.com/sluicegate/sluicegate/internal/schema"
+	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/middleware/idempotency"
+	"github.com/sluicegate/sluicegate/middleware/idempotency/sqlstore"
+)
+
+// bench is a Transaction on a SQLite file with a table of effects.
+type bench struct {
+	t     *testing.T
+	db    *sql.DB
+	store *sqlstore.Store
+	facts *facts
+	mw    message.HandlerMiddleware
+}
+
+func openSQLite(path string) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", "file:"+path+
+		"?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)")
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1)
+	_, err = schema.Up(context.Background(), db, sqldialect.SQLite, sqldialect.Names{})
+	return db, err
+}
+
+func newBench(t *testing.T, runner func(*sql.DB) idempotency.Runner, change func(*idempotency.TxConfig)) *bench {
+	t.Helper()
+	db, err := openSQLite(filepath.Join(t.TempDir(), "x.db"))
+	must(t, err)
+	t.Cleanup(func() { _ = db.Close() })
+	_, err = db.ExecContext(t.Context(), "CREATE TABLE effect (attempt INTEGER)")
+	must(t, err)
+	b := &bench{t: t, db: db, facts: &facts{}}
+	b.store, err = sqlstore.New(db, sqlstore.Config{})
+	must(t, err)
+	cfg := idempotency.TxConfig{Handler: "stock", Consumer: "shop", Observe: b.facts.observe}
+	if change != nil {
+		change(&cfg)
+	}
+	r := idempotency.DB(db, nil)
+	if runner != nil {
+		r = runner(db)
+	}
+	b.mw, err = idempotency.Transaction(r, b.store, cfg)
+	must(t, err)
+	return b
+}
+
+// write is the effect, in the handler's transaction.
+func write(m *message.Message) error {
+	tx, ok := idempotency.Native[*sql.Tx](m.Context())
+	if !ok {
+		return errors.New("no transaction in the context")
+	}
+	_, err := tx.ExecContext(m.Context(), "INSERT INTO effect (attempt) VALUES (1)")
+	return err
+}
+
+func writing(m *message.Message) ([]*message.Message, error) { return nil, write(m) }
+
+func (b *bench) deliver(h message.HandlerFunc) error {
+	return second(b.mw(h)(newMessage(context.Background())))
+}
+
+// holds checks how many effects and inbox records there are.
+func (b *bench) holds(effects, records int) {
+	b.t.Helper()
+	for table, want := range map[string]int{"effect": effects, "sluicegate_inbox": records} {
+		var n int
+		must(b.t, b.db.QueryRowContext(context.Background(), "SELECT COUNT(*) FROM "+table).Scan(&n))
+		if n != want {
+			b.t.Fatalf("%d rows in %s, want %d", n, table, want)
+		}
+	}
+}
+
+func TestEffectAndRecordCommitTogetherAndOnce(t *testing.T) {
+	b := newBench(t, nil, nil)
+	for range 3 {
+		must(t, b.deliver(writing))
+	}
+	b.holds(1, 1)
+	b.facts.want(t, event.Handled, event.Duplicate, event.Duplicate)
+	if e := b.facts.list[0]; e.Handler != "shop/stock" || e.Key != "order-1" || e.Attempt != 1 {
+		t.Errorf("event %+v", e)
+	}
+}
+
+func TestAHandlerThatWritesAndThenFailsOutsideSQLLeavesOneEffectWhenRetried(t *testing.T) {
+	b := newBench(t, nil, nil)
+	n := 0
+	h := b.mw(func(m *message.Message) ([]*message.Message, error) {
+		n++
+		if err := write(m); err != nil {
+			return nil, err
+		}
+		if n < 3 {
+			return nil, errHandler // such as an HTTP call, after the write
+		}
+		return nil, nil
+	})
+	msg := newMessage(context.Background())
+	for range 2 { // the retry stands outside
+		if _, err := h(msg); !errors.Is(err, errHandler) {
+			t.Fatalf("error %v, want the handler's", err)
+		}
+		b.holds(0, 0)
+	}
+	must(t, second(h(msg)))
+	b.holds(1, 1)
+}
+
+func TestAfterAnErrorOfSQLTheNextAttemptHasAFreshTransaction(t *testing.T) {
+	b := newBench(t, nil, nil)
+	err := b.deliver(func(m *message.Message) ([]*message.Message, error) {
+		if err := write(m); err != nil {
+			return nil, err
+		}
+		tx, _ := idempotency.Native[*sql.Tx](m.Context())
+		_, err := tx.ExecContext(m.Context(), "INSERT INTO no_such_table VALUES (1)")
+		return nil, err
+	})
+	if err == nil || failure.IsUnavailable(err) {
+		t.Fatalf("error %v, want that of the statement", err)
+	}
+	b.holds(0, 0)
+	must(t, b.deliver(writing))
+	b.holds(1, 1)
+}
+
+func TestAfterATimeOutTheNextAttemptHasAFreshTransaction(t *testing.T) {
+	b := newBench(t, nil, nil)
+	err := b.deliver(func(m *message.Message) ([]*message.Message, error) {
+		if err := write(m); err != nil {
+			return nil, err
+		}
+		ctx, cancel := context.WithTimeout(m.Context(), time.Nanosecond)
+		defer cancel()
+		<-ctx.Done()
+		tx, _ := idempotency.Native[*sql.Tx](m.Context())
+		_, err := tx.ExecContext(ctx, "INSERT INTO effect (attempt) VALUES (2)")
+		return nil, err
+	})
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("error %v, want the time-out", err)
+	}
+	b.holds(0, 0)
+	must(t, b.deliver(writing))
+	b.holds(1, 1)
+}
+
+func TestAPanicRollsBackAndGoesOn(t *testing.T) {
+	b := newBench(t, nil, nil)
+	func() {
+		defer func() {
+			if recover() != "boom" {
+				t.Error("the panic was lost")
+			}
+		}()
+		_ = b.deliver(func(m *message.Message) ([]*message.Message, error) {
+			must(t, write(m))
+			panic("boom")
+		})
+	}()
+	b.holds(0, 0)
+	must(t, b.deliver(writing))
+	b.holds(1, 1)
+}
+
+func TestAShutdownRollsBack(t *testing.T) {
+	b := newBench(t, nil, nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	msg := newMessage(ctx)
+	_, err := b.mw(func(m *message.Message) ([]*message.Message, error) {
+		must(t, write(m))
+		cancel()
+		return nil, nil
+	})(msg)
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("error %v, want that of the context", err)
+	}
+	if msg.Context() != ctx {
+		t.Error("the message's context was not restored")
+	}
+	b.holds(0, 0)
+	_, err = b.mw(writing)(msg)
+	if !errors.Is(err, context.Canceled) || failure.IsUnavailable(err) {
+		t.Errorf("error %v of a message that ended before, want that of the context", err)
+	}
+	b.holds(0, 0)
+}
+
+func TestOfManyTransactionsAtOnceOneHasTheEffect(t *testing.T) {
+	b := newBench(t, nil, nil)
+	var wg sync.WaitGroup
+	for range 30 {
+		wg.Go(func() {
+			if err := b.deliver(writing); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	b.holds(1, 1)
+}
+
+func TestTheRecordHasTheAttemptThatTheRetryCounts(t *testing.T) {
+	b := newBench(t, nil, nil)
+	d := &delivery.Delivery{Handler: "stock"}
+	d.Begin(4)
+	msg := newMessage(delivery.With(context.Background(), d))
+	_, err := b.mw(func(m *message.Message) ([]*message.Message, error) {
+		if n, ok := idempotency.Fence(m.Context()); n != 4 || !ok {
+			t.Errorf("fence %d, want 4", n)
+		}
+		return nil, nil
+	})(msg)
+	must(t, err)
+	var status string
+	var attempts int
+	must(t, b.db.QueryRow("SELECT status, attempts FROM sluicegate_inbox").Scan(&status, &attempts))
+	if status != "done" || attempts != 4 || d.Key() != "order-1" {
+		t.Errorf("status %s, attempts %d, key %q; want done, 4, order-1", status, attempts, d.Key())
+	}
+}
+
+func TestMessagesThatNobodyWouldPublishInTheTransactionAreRefused(t *testing.T) {
+	produce := func(m *message.Message) ([]*message.Message, error) {
+		return []*message.Message{message.NewMessage("out", nil)}, write(m)
+	}
+	b := newBench(t, nil, nil)
+	if err := b.deliver(produce); !errors.Is(err, idempotency.ErrProduced) || !failure.IsPermanent(err) {
+		t.Errorf("error %v, want ErrProduced marked as permanent", err)
+	}
+	b.holds(0, 0)
+	b = newBench(t, nil, func(c *idempotency.TxConfig) { c.AllowProduced = true })
+	out, err := b.mw(produce)(newMessage(context.Background()))
+	if err != nil || len(out) != 1 {
+		t.Errorf("outputs %v, error %v; want one, none", out, err)
+	}
+	b.holds(1, 1)
+}
+
+func TestAnotherPayloadUnderTheKeyNeverRunsInATransaction(t *testing.T) {
+	b := newBench(t, nil, func(c *idempotency.TxConfig) { c.Fingerprint = idempotency.PayloadFingerprint })
+	must(t, b.deliver(writing))
+	msg := newMessage(context.Background())
+	msg.Payload = message.Payload("other")
+	if _, err := b.mw(writing)(msg); !errors.Is(err, idempotency.ErrMismatch) || !failure.IsPermanent(err) {
+		t.Errorf("error %v, want ErrMismatch marked as permanent", err)
+	}
+	b.holds(1, 1)
+}
+
+func TestARedrivenMessageRunsOnceMore(t *testing.T) {
+	b := newBench(t, nil, nil)
+	ctx := context.Background()
+	must(t, b.store.Transition(ctx, theKey, idempotency.Transition{From: []idempotency.State{idempotency.Absent}, To: idempotency.Dead}))
+	must(t, b.deliver(writing))
+	b.holds(0, 1)
+	must(t, b.store.Transition(ctx, theKey, idempotency.Transition{From: []idempotency.State{idempotency.Dead}, To: idempotency.Released, NextEpoch: true}))
+	must(t, b.deliver(writing))
+	must(t, b.deliver(writing))
+	b.holds(1, 1)
+}
+
+// wobblyRunner fails where it is told to.
+type wobblyRunner struct {
+	idempotency.Runner
+	before, after error
+}
+
+func (r *wobblyRunner) InTx(ctx context.Context, fn func(context.Context, dbtx.Tx) error) error {
+	if r.before != nil {
+		return &dbtx.BeginError{Err: r.before}
+	}
+	return errors.Join(r.Runner.InTx(ctx, fn), r.after)
+}
+
+func TestADatabaseThatIsAwaySpendsNoAttempt(t *testing.T) {
+	b := newBench(t, func(*sql.DB) idempotency.Runner { return &wobblyRunner{before: errors.New("connection refused")} }, nil)
+	if err := b.deliver(writing); !failure.IsUnavailable(err) {
+		t.Errorf("error %v, want one marked as unavailable", err)
+	}
+	b = newBench(t, nil, nil)
+	_, err := b.db.Exec("DROP TABLE sluicegate_inbox")
+	must(t, err)
+	if err := b.deliver(writing); !failure.IsUnavailable(err) || !strings.Contains(err.Error(), "inbox") {
+		t.Errorf("error %v, want one marked as unavailable", err)
+	}
+}
+
+func TestACommitOfUnknownOutcomeThatDidCommitIsMetByTheNextAttempt(t *testing.T) {
+	lost := errors.New("commit transaction: connection reset")
+	r := &wobblyRunner{after: lost}
+	b := newBench(t, func(db *sql.DB) idempotency.Runner {
+		r.Runner = idempotency.DB(db, nil)
+		return r
+	}, nil)
+	if err := b.deliver(writing); !errors.Is(err, lost) || failure.IsUnavailable(err) || failure.IsPermanent(err) {
+		t.Errorf("error %v, want that of the commit as it is", err)
+	}
+	r.after = nil
+	must(t, b.deliver(writing))
+	b.holds(1, 1)
+	b.facts.want(t, event.Duplicate)
+}
+
+// contended is a TxStore that first loses races and is busy.
+type contended struct {
+	idempotency.TxStore
+	answers []func() (idempotency.Record, error)
+}
+
+func (c *contended) ClaimTx(ctx context.Context, tx idempotency.Tx, cl idempotency.Claim) (idempotency.Record, error) {
+	if len(c.answers) > 0 {
+		answer := c.answers[0]
+		c.answers = c.answers[1:]
+		return answer()
+	}
+	return c.TxStore.ClaimTx(ctx, tx, cl)
+}
+
+func TestALostRaceForTheRecordIsTriedInAFreshTransactionAndIsNoAttempt(t *testing.T) {
+	b := newBench(t, nil, nil)
+	busy := func() (idempotency.Record, error) { return idempotency.Record{Verdict: idempotency.Busy}, nil }
+	lost := func() (idempotency.Record, error) { return idempotency.Record{}, idempotency.ErrContended }
+	store := &contended{TxStore: b.store, answers: []func() (idempotency.Record, error){busy, lost, busy}}
+	mw, err := idempotency.Transaction(idempotency.DB(b.db, nil), store, idempotency.TxConfig{Handler: "h"})
+	must(t, err)
+	must(t, second(mw(writing)(newMessage(context.Background()))))
+	b.holds(1, 1)
+
+	for range 1000 {
+		store.answers = append(store.answers, busy)
+	}
+	mw, err = idempotency.Transaction(idempotency.DB(b.db, nil), store, idempotency.TxConfig{Handler: "h", BusyWait: 30 * time.Millisecond, Observe: b.facts.observe})
+	must(t, err)
+	_, err = mw(writing)(newMessage(context.Background()))
+	if !failure.IsUnavailable(err) || !errors.Is(err, idempotency.ErrBusy) {
+		t.Errorf("error %v, want ErrBusy marked as unavailable", err)
+	}
+	b.holds(1, 1)
+	b.facts.want(t, event.Busy)
+}
