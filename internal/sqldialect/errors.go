@@ -76,7 +76,7 @@ func (d Dialect) IsContention(err error) bool {
 	case PostgreSQL:
 		return c.state == "40001" || c.state == "40P01" || c.state == "55P03"
 	case MySQL:
-		return c.number == 1213 || c.number == 1205 || c.number == 1020
+		return c.number == 1213 || c.number == 1205 || c.number == 1020 || c.number == 3572
 	default:
 		primary := c.number & 0xff
 		return primary == 5 || primary == 6
