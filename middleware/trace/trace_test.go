@@ -38,10 +38,14 @@ func traced(uuid string) *message.Message {
 func TestTheTraceOfTheMessageGoesOnInTheHandlerAndInItsOutputs(t *testing.T) {
 	r := &recorder{}
 	msg := traced("1")
-	entry := msg.Context()
+	entry := delivery.With(t.Context(), &delivery.Delivery{})
+	msg.SetContext(entry)
 	out, err := wrap(t, r, func(msg *message.Message) ([]*message.Message, error) {
 		if got := oteltrace.SpanContextFromContext(msg.Context()); !got.Equal(r.spans[0].own) {
 			t.Errorf("the handler's span context: %v", got)
+		}
+		if r.spans[0].ended {
+			t.Error("the span must cover the handler")
 		}
 		own := message.NewMessage("own", nil)
 		own.Metadata.Set(header.TraceParent, "kept")
