@@ -1,0 +1,403 @@
+package forwarder_test
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	wsql "github.com/ThreeDotsLabs/watermill-sql/v3/pkg/sql"
+	wforwarder "github.com/ThreeDotsLabs/watermill/components/forwarder"
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/sluicegate/sluicegate/forwarder"
+	"github.com/sluicegate/sluicegate/internal/failure"
+)
+
+// theirs is a table of Watermill's own forwarder, with an outbox of ours beside.
+type theirs struct {
+	t      *testing.T
+	db     *sql.DB
+	mysql  bool
+	topic  string
+	outbox *forwarder.Outbox
+	prefix string
+}
+
+func eachServer(t *testing.T, check func(t *testing.T, w *theirs)) {
+	t.Helper()
+	t.Run("PostgreSQL", func(t *testing.T) { check(t, newTheirs(t, openPostgres(t), false)) })
+	t.Run("MariaDB", func(t *testing.T) { check(t, newTheirs(t, openMySQL(t), true)) })
+}
+
+func newTheirs(t *testing.T, db *sql.DB, mysql bool) *theirs {
+	t.Helper()
+	b := make([]byte, 5)
+	_, _ = rand.Read(b)
+	id := hex.EncodeToString(b)
+	w := &theirs{t: t, db: db, mysql: mysql, topic: "fwd_" + id, prefix: "t" + id + "_"}
+	o, err := forwarder.New(db, forwarder.Config{Prefix: w.prefix})
+	w.must(err)
+	w.must(o.Migrate(t.Context()))
+	w.outbox = o
+	t.Cleanup(func() {
+		for _, name := range []string{"outbox", "outbox_history", "lease", "inbox", "dead_letter", "migration"} {
+			_, _ = db.Exec("DROP TABLE IF EXISTS " + w.prefix + name)
+		}
+		_, _ = db.Exec("DROP TABLE IF EXISTS watermill_" + w.topic)
+		_, _ = db.Exec("DROP TABLE IF EXISTS watermill_offsets_" + w.topic)
+	})
+	sub := w.subscriber()
+	w.must(sub.SubscribeInitialize(w.topic))
+	w.must(sub.Close())
+	return w
+}
+
+func (w *theirs) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *theirs) subscriber() *wsql.Subscriber {
+	w.t.Helper()
+	cfg := wsql.SubscriberConfig{SchemaAdapter: wsql.DefaultPostgreSQLSchema{}, OffsetsAdapter: wsql.DefaultPostgreSQLOffsetsAdapter{}}
+	if w.mysql {
+		cfg.SchemaAdapter, cfg.OffsetsAdapter = wsql.DefaultMySQLSchema{}, wsql.DefaultMySQLOffsetsAdapter{}
+	}
+	sub, err := wsql.NewSubscriber(w.db, cfg, nil)
+	w.must(err)
+	return sub
+}
+
+// write publishes numbered messages through their publisher in tx.
+func (w *theirs) write(tx *sql.Tx, from, to int) {
+	w.t.Helper()
+	cfg := wsql.PublisherConfig{SchemaAdapter: wsql.DefaultPostgreSQLSchema{}}
+	if w.mysql {
+		cfg.SchemaAdapter = wsql.DefaultMySQLSchema{}
+	}
+	pub, err := wsql.NewPublisher(tx, cfg, nil)
+	w.must(err)
+	fwd := wforwarder.NewPublisher(pub, wforwarder.PublisherConfig{ForwarderTopic: w.topic})
+	for n := from; n < to; n++ {
+		m := message.NewMessage(fmt.Sprintf("m%d", n), fmt.Appendf(nil, "{\x00%d}", n))
+		m.Metadata.Set("number", fmt.Sprint(n))
+		w.must(fwd.Publish("orders", m))
+	}
+}
+
+func (w *theirs) commit(from, to int) {
+	w.t.Helper()
+	tx, err := w.db.Begin()
+	w.must(err)
+	w.write(tx, from, to)
+	w.must(tx.Commit())
+}
+
+// run starts their forwarder and returns how to stop it.
+func (w *theirs) run(pub message.Publisher) (stop func()) {
+	w.t.Helper()
+	sub := w.subscriber()
+	f, err := wforwarder.NewForwarder(sub, pub, nopLogger{}, wforwarder.Config{ForwarderTopic: w.topic, CloseTimeout: time.Second})
+	w.must(err)
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = f.Run(context.Background()) })
+	<-f.Running()
+	var once sync.Once
+	stop = func() {
+		once.Do(func() {
+			_ = f.Close()
+			_ = sub.Close()
+			wg.Wait()
+		})
+	}
+	w.t.Cleanup(stop)
+	return stop
+}
+
+func (w *theirs) offset() (n int64) {
+	w.t.Helper()
+	err := w.db.QueryRow("SELECT COALESCE(MAX(offset_acked), 0) FROM watermill_offsets_" + w.topic).Scan(&n)
+	w.must(err)
+	return n
+}
+
+func (w *theirs) config() forwarder.TakeoverConfig {
+	return forwarder.TakeoverConfig{
+		ForwarderTopic: w.topic, WatchFor: 1500 * time.Millisecond, GapWait: 200 * time.Millisecond,
+		Relay: forwarder.RelayConfig{BatchSize: 30, RetryMin: 5 * time.Millisecond, RetryMax: 50 * time.Millisecond, PollMin: time.Millisecond, PollMax: 20 * time.Millisecond},
+	}
+}
+
+// takeover runs ours until the test ends.
+func (w *theirs) takeover(pub message.Publisher, cfg forwarder.TakeoverConfig) (*forwarder.Takeover, func() error) {
+	w.t.Helper()
+	tk, err := w.outbox.NewTakeover(pub, cfg)
+	w.must(err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- tk.Run(ctx) }()
+	var once sync.Once
+	var result error
+	stop := func() error {
+		once.Do(func() { cancel(); result = <-done })
+		return result
+	}
+	w.t.Cleanup(func() { _ = stop() })
+	return tk, stop
+}
+
+// refused waits for a Run that ends by itself.
+func (w *theirs) refused(pub message.Publisher, cfg forwarder.TakeoverConfig) error {
+	w.t.Helper()
+	tk, err := w.outbox.NewTakeover(pub, cfg)
+	w.must(err)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	err = tk.Run(ctx)
+	if ctx.Err() != nil {
+		w.t.Fatal("the takeover went on for 20 s")
+	}
+	return err
+}
+
+// sink records numbers in the order of their arrival.
+type sink struct {
+	mu     sync.Mutex
+	got    []string
+	answer func(m *message.Message) error
+}
+
+func (s *sink) Publish(topic string, msgs ...*message.Message) error {
+	for _, m := range msgs {
+		if s.answer != nil {
+			if err := s.answer(m); err != nil {
+				return err
+			}
+		}
+		if n := m.Metadata.Get("number"); topic != "orders" || m.UUID != "m"+n || string(m.Payload) != "{\x00"+n+"}" {
+			return failure.Permanent(errors.New("message changed on its way"))
+		}
+		s.mu.Lock()
+		s.got = append(s.got, m.UUID)
+		s.mu.Unlock()
+	}
+	return nil
+}
+
+func (*sink) Close() error { return nil }
+
+func (s *sink) all() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.got)
+}
+
+func numbers(from, to int) []string {
+	var out []string
+	for n := from; n < to; n++ {
+		out = append(out, fmt.Sprintf("m%d", n))
+	}
+	return out
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline, tick := time.After(30*time.Second), time.NewTicker(5*time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("not true within 30 s: %s", what)
+		}
+	}
+}
+
+func TestTakeoverOfAHalfConsumedTableSendsNothingTwiceAndSkipsNothing(t *testing.T) {
+	eachServer(t, func(t *testing.T, w *theirs) {
+		first := &sink{}
+		w.commit(0, 150)
+		stop := w.run(first)
+		eventually(t, "theirs has delivered its half", func() bool { return len(first.all()) == 150 })
+		eventually(t, "and stored its offset", func() bool { return w.offset() == 150 })
+		stop()
+		w.commit(150, 300)
+
+		second := &sink{}
+		tk, end := w.takeover(second, w.config())
+		w.commit(300, 400)
+		eventually(t, "ours has delivered the rest", func() bool { return tk.Stats().Delivered == 250 })
+		if all := append(first.all(), second.all()...); !slices.Equal(all, numbers(0, 400)) {
+			t.Errorf("%d messages arrived, want 400 in order, each once", len(all))
+		}
+		if err := end(); err != nil {
+			t.Errorf("a clean stop returned %v", err)
+		}
+		if n := w.offset(); n != 400 {
+			t.Errorf("the group's offset is %d, want 400", n)
+		}
+		// Theirs can go on from where ours stopped.
+		third := &sink{}
+		w.run(third)
+		w.commit(400, 410)
+		eventually(t, "theirs goes on", func() bool { return len(third.all()) >= 10 })
+		if !slices.Equal(third.all(), numbers(400, 410)) {
+			t.Errorf("theirs went on with %v", third.all())
+		}
+	})
+}
+
+func TestTakeoverRefusesWhileTheirForwarderIsIdle(t *testing.T) {
+	eachServer(t, func(t *testing.T, w *theirs) {
+		first := &sink{}
+		w.commit(0, 5)
+		w.run(first)
+		eventually(t, "theirs stored its offset", func() bool { return w.offset() == 5 })
+		second := &sink{}
+		if err := w.refused(second, w.config()); !errors.Is(err, forwarder.ErrForwarderRunning) {
+			t.Errorf("got %v, want ErrForwarderRunning", err)
+		}
+		if len(second.all()) != 0 {
+			t.Error("it published all the same")
+		}
+	})
+}
+
+func TestTakeoverRefusesWhileTheirForwarderDelivers(t *testing.T) {
+	eachServer(t, func(t *testing.T, w *theirs) {
+		entered, release := make(chan struct{}, 10), make(chan struct{})
+		first := &sink{answer: func(*message.Message) error { entered <- struct{}{}; <-release; return nil }}
+		w.commit(0, 3)
+		w.run(first)
+		<-entered
+		err := w.refused(&sink{}, w.config())
+		close(release)
+		if !errors.Is(err, forwarder.ErrForwarderRunning) {
+			t.Errorf("got %v, want ErrForwarderRunning", err)
+		}
+	})
+}
+
+func TestTakeoverSettlesNothingOnceTheirForwarderHasAdvanced(t *testing.T) {
+	eachServer(t, func(t *testing.T, w *theirs) {
+		w.commit(0, 3)
+		cfg := w.config()
+		cfg.WatchFor = time.Millisecond
+		query := "UPDATE watermill_offsets_" + w.topic + " SET offset_acked = 2"
+		if w.mysql {
+			query += ", offset_consumed = 2"
+		}
+		moves := &sink{answer: func(*message.Message) error { _, err := w.db.Exec(query); return err }}
+		if err := w.refused(moves, cfg); !errors.Is(err, forwarder.ErrForwarderRunning) {
+			t.Errorf("got %v, want ErrForwarderRunning", err)
+		}
+		if n := w.offset(); n != 2 {
+			t.Errorf("the offset is %d, want the 2 that the other one wrote", n)
+		}
+	})
+}
+
+func TestTakeoverSkipsNoTransactionThatBeganEarlyAndCommitsLate(t *testing.T) {
+	eachServer(t, func(t *testing.T, w *theirs) {
+		early, err := w.db.Begin()
+		w.must(err)
+		defer func() { _ = early.Rollback() }()
+		w.write(early, 0, 2)
+		w.commit(2, 4)
+		out := &sink{}
+		cfg := w.config()
+		cfg.WatchFor = time.Millisecond
+		w.takeover(out, cfg)
+		// Several times the gap wait: nothing may be passed over.
+		<-time.After(time.Second)
+		if got := out.all(); len(got) != 0 {
+			t.Errorf("%v was delivered over an open transaction before it", got)
+		}
+		w.write(early, 4, 5)
+		w.must(early.Commit())
+		eventually(t, "all are delivered", func() bool { return len(out.all()) == 5 })
+		got := out.all()
+		slices.Sort(got)
+		if !slices.Equal(got, numbers(0, 5)) {
+			t.Errorf("delivered %v", got)
+		}
+	})
+}
+
+func TestTakeoverPassesTheGapsOfRollbacks(t *testing.T) {
+	eachServer(t, func(t *testing.T, w *theirs) {
+		for n := range 20 {
+			tx, err := w.db.Begin()
+			w.must(err)
+			w.write(tx, 1000, 1002)
+			w.must(tx.Rollback())
+			w.commit(n, n+1)
+		}
+		out := &sink{}
+		cfg := w.config()
+		cfg.WatchFor = time.Millisecond
+		start := time.Now()
+		w.takeover(out, cfg)
+		eventually(t, "all are delivered", func() bool { return len(out.all()) == 20 })
+		if d := time.Since(start); d > 2*time.Second {
+			t.Errorf("20 gaps took %v, want little more than one gap wait", d)
+		}
+		if !slices.Equal(out.all(), numbers(0, 20)) {
+			t.Errorf("delivered %v", out.all())
+		}
+	})
+}
+
+func TestTakeoverSetsAsideWhatIsNoEnvelopeAndWhatTheBrokerRefuses(t *testing.T) {
+	eachServer(t, func(t *testing.T, w *theirs) {
+		w.commit(0, 2)
+		insert := "INSERT INTO watermill_" + w.topic + " (uuid, payload, metadata) VALUES ('junk', '{\"a\": 1}', '{}')"
+		if !w.mysql {
+			insert = "INSERT INTO watermill_" + w.topic + " (uuid, payload, metadata, transaction_id) VALUES ('junk', '{\"a\": 1}', '{}', pg_current_xact_id())"
+		}
+		_, err := w.db.Exec(insert)
+		w.must(err)
+		w.commit(2, 5)
+		tries := 0
+		out := &sink{answer: func(m *message.Message) error {
+			switch {
+			case m.UUID == "m3":
+				return failure.Permanent(errors.New("too large"))
+			case m.UUID == "m1" && tries < 3:
+				tries++
+				return errors.New("broker away")
+			}
+			return nil
+		}}
+		cfg := w.config()
+		cfg.WatchFor = time.Millisecond
+		tk, _ := w.takeover(out, cfg)
+		eventually(t, "all are settled", func() bool { s := tk.Stats(); return s.Delivered == 4 && s.Failed == 2 })
+		if want := []string{"m0", "m1", "m2", "m4"}; !slices.Equal(out.all(), want) {
+			t.Errorf("delivered %v, want %v: each once, in order", out.all(), want)
+		}
+		var texts []string
+		rows, err := w.db.Query("SELECT error FROM " + w.prefix + "outbox_history WHERE status = 'failed' ORDER BY error")
+		w.must(err)
+		defer func() { _ = rows.Close() }()
+		for rows.Next() {
+			var s string
+			w.must(rows.Scan(&s))
+			texts = append(texts, s)
+		}
+		w.must(rows.Err())
+		if got := strings.Join(texts, "; "); got != "not an envelope of Watermill's forwarder; too large" {
+			t.Errorf("set aside for: %s", got)
+		}
+	})
+}
