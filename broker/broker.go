@@ -20,10 +20,12 @@ var discard = slog.New(slog.DiscardHandler)
 var ErrClosed = errors.New("broker is closed")
 
 var (
-	_ message.Publisher  = (*Broker)(nil)
-	_ message.Subscriber = (*Broker)(nil)
-	_ batch.Publisher    = (*Broker)(nil)
-	_ batch.Checker      = (*Broker)(nil)
+	_ message.Publisher            = (*Broker)(nil)
+	_ message.Subscriber           = (*Broker)(nil)
+	_ message.SubscribeInitializer = (*Broker)(nil)
+	_ message.SubscribeInitializer = (*Group)(nil)
+	_ batch.Publisher              = (*Broker)(nil)
+	_ batch.Checker                = (*Broker)(nil)
 )
 
 // Config configures a Broker. The zero value is a good default.

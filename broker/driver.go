@@ -43,6 +43,12 @@ type Driver interface {
 	Close(ctx context.Context) error
 }
 
+// Initializer is implemented by drivers that can make a topic and a group exist
+// before anyone has subscribed. Subscribe does the same by itself.
+type Initializer interface {
+	Initialize(ctx context.Context, topic, group string) error
+}
+
 // Options is what a driver is opened with.
 type Options struct {
 	// Logger is never nil.

@@ -33,6 +33,10 @@ func (b *Broker) Group(name string) message.Subscriber {
 	return &Group{broker: b, name: name, live: map[*subscription]struct{}{}}
 }
 
+// SubscribeInitialize makes topic, and the group of the URL or of
+// Config.ConsumerGroup, exist. See Group.SubscribeInitialize.
+func (b *Broker) SubscribeInitialize(topic string) error { return b.all.SubscribeInitialize(topic) }
+
 // Subscribe subscribes the group of the URL or of Config.ConsumerGroup. See
 // Group.Subscribe.
 func (b *Broker) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
@@ -44,11 +48,8 @@ func (b *Broker) Subscribe(ctx context.Context, topic string) (<-chan *message.M
 // be under way at the same time, where the broker declares KeyConcurrency; of
 // one key, one. Their contexts derive from ctx.
 func (g *Group) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
-	if g.name == "" {
-		return nil, errors.New("subscribe: no consumer group: set Config.ConsumerGroup or ?consumer_group=, or use Group(name)")
-	}
-	if topic == "" {
-		return nil, fmt.Errorf("subscribe: %w", errNoTopic)
+	if err := g.check(topic); err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	sub := &subscription{cancel: cancel, done: make(chan struct{})}
@@ -72,6 +73,37 @@ func (g *Group) Subscribe(ctx context.Context, topic string) (<-chan *message.Me
 		pump(ctx, in, out)
 	}()
 	return out, nil
+}
+
+// SubscribeInitialize makes the topic and the group exist before anyone has
+// subscribed, so that nothing published from now on passes the group by. It is
+// Watermill's message.SubscribeInitializer, bounded by Config.PublishTimeout.
+func (g *Group) SubscribeInitialize(topic string) error {
+	if err := g.check(topic); err != nil {
+		return err
+	}
+	initializer, can := g.broker.driver.(Initializer)
+	if !can {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), g.broker.config.PublishTimeout)
+	defer cancel()
+	if err := initializer.Initialize(ctx, topic, g.name); err != nil {
+		return fmt.Errorf("initialize group %q of %q: %w", g.name, topic, err)
+	}
+	return nil
+}
+
+func (g *Group) check(topic string) error {
+	switch {
+	case g.name == "":
+		return errors.New("subscribe: no consumer group: set Config.ConsumerGroup or ?consumer_group=, or use Group(name)")
+	case topic == "":
+		return fmt.Errorf("subscribe: %w", errNoTopic)
+	case g.isClosed():
+		return fmt.Errorf("subscribe to %q: %w", topic, failure.Unavailable(ErrClosed))
+	}
+	return nil
 }
 
 // pump hands messages on until in is closed. Once ctx has ended, a message in

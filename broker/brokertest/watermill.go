@@ -16,19 +16,21 @@ import (
 // what it may expect; with ExactlyOnceDelivery it skips two of its tests, so
 // it is run with and without.
 func Watermill(t *testing.T, url string, features tests.Features) {
-	open := func(t *testing.T, group string) (message.Publisher, message.Subscriber) {
+	open := func(t *testing.T, group string) *broker.Broker {
 		t.Helper()
 		b, err := broker.Open(t.Context(), url, broker.Config{ConsumerGroup: group, PublishTimeout: time.Minute})
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The tests close the publisher and the subscriber, some of them only
-		// one of the two. Here they are one.
 		t.Cleanup(func() { _ = b.Close() })
-		return b, b.Group(group)
+		return b
+	}
+	// Some of the tests close the one and go on with the other.
+	both := func(t *testing.T, group string) (message.Publisher, message.Subscriber) {
+		return open(t, group), open(t, group)
 	}
 	tests.TestPubSub(t, features,
-		func(t *testing.T) (message.Publisher, message.Subscriber) { return open(t, "watermill") },
-		open,
+		func(t *testing.T) (message.Publisher, message.Subscriber) { return both(t, "watermill") },
+		both,
 	)
 }

@@ -28,6 +28,15 @@ func checkTopic(topic string) error {
 	return nil
 }
 
+// Initialize makes the topic exist. A group needs no such thing: it begins at
+// the oldest record.
+func (d *driver) Initialize(ctx context.Context, topic, _ string) error {
+	if err := checkTopic(topic); err != nil {
+		return failure.Permanent(err)
+	}
+	return d.ensureTopic(ctx, topic)
+}
+
 // ensureTopic returns nil when topic exists, having created it where it is
 // missing and that is allowed.
 func (d *driver) ensureTopic(ctx context.Context, topic string) error {

@@ -12,8 +12,8 @@
 //
 // # Which groups
 //
-// A group exists from its first Subscribe on, or from the start where the
-// parameter groups names it as topic/group. From then on it gets every message
+// A group exists from its first Subscribe or SubscribeInitialize on, or from the
+// start where the parameter groups names it as topic/group. From then on it gets every message
 // of the topic, also while nobody is subscribed: Publish then waits for someone
 // to come back. A message to a topic without any group is refused at once, with
 // an error that failure.IsUnavailable recognises: to accept it would be to

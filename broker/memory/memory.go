@@ -112,6 +112,14 @@ func (d *driver) Subscribe(ctx context.Context, topic, group string) (<-chan *me
 	return d.hub.subscribe(ctx, topic, group), nil
 }
 
+// Initialize makes the group exist.
+func (d *driver) Initialize(_ context.Context, topic, group string) error {
+	d.hub.mu.Lock()
+	defer d.hub.mu.Unlock()
+	d.hub.group(topic, group)
+	return nil
+}
+
 func (d *driver) Check(ctx context.Context) error {
 	if d.ctx.Err() != nil {
 		return failure.Unavailable(broker.ErrClosed)

@@ -23,7 +23,9 @@ func TestKafkaKeepsItsGuarantees(t *testing.T) {
 			Persistent: true, SplitProcesses: true,
 			RedeliveryHorizon: 7 * 24 * time.Hour, MaxMessageBytes: 1_000_000,
 		},
-		Foreign:      func(t brokertest.T, topic string, key, value []byte, headers []brokertest.Header) { foreign(t, topic, key, value, headers) },
+		Foreign: func(t brokertest.T, topic string, key, value []byte, headers []brokertest.Header) {
+			foreign(t, topic, key, value, headers)
+		},
 		Patience:     30 * time.Second,
 		Quiet:        500 * time.Millisecond,
 		MinNackDelay: 50 * time.Millisecond,
@@ -74,4 +76,15 @@ func TestKafkaPassesWatermillsOwnSuite(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestKafkaPassesWatermillsOwnSuiteInOrderOnOnePartition(t *testing.T) {
+	brokertest.Watermill(t, kafkaURL(t, "partitions=1"), tests.Features{
+		ConsumerGroups:                      true,
+		GuaranteedOrder:                     true,
+		GuaranteedOrderWithSingleSubscriber: true,
+		Persistent:                          true,
+		NewSubscriberReceivesOldMessages:    true,
+		ForceShort:                          true,
+	})
 }
