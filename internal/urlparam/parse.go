@@ -65,6 +65,9 @@ func validScheme(s string) bool {
 }
 
 func userinfo(raw string) (*url.Userinfo, error) {
+	if strings.Contains(raw, "@") {
+		return nil, errors.New(`the URL has two "@": in a user name or password write "@" as %40, and give them once for all hosts`)
+	}
 	name, password, has := strings.Cut(raw, ":")
 	name, err := url.PathUnescape(name)
 	password, err2 := url.PathUnescape(password)

@@ -1,0 +1,129 @@
+package kafka
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/IBM/sarama"
+	wmkafka "github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/sluicegate/sluicegate/internal/header"
+)
+
+// received is what the other side gets of a record that was sent.
+func received(t *testing.T, sent *sarama.ProducerMessage) *sarama.ConsumerMessage {
+	t.Helper()
+	got := &sarama.ConsumerMessage{Topic: sent.Topic, Timestamp: time.UnixMilli(1)}
+	if sent.Key != nil {
+		got.Key, _ = sent.Key.Encode()
+	}
+	got.Value, _ = sent.Value.Encode()
+	for _, h := range sent.Headers {
+		got.Headers = append(got.Headers, &sarama.RecordHeader{Key: h.Key, Value: h.Value})
+	}
+	return got
+}
+
+func TestPlainWatermillKafkaReadsOursAndWeReadTheirs(t *testing.T) {
+	msg := message.NewMessage("id", []byte("payload"))
+	msg.Metadata.Set("a", "1")
+	msg.Metadata.Set(header.Key, "k")
+	ours, err := marshal("topic", msg, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := wmkafka.DefaultMarshaler{}.Unmarshal(received(t, ours))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if theirs.UUID != "id" || string(theirs.Payload) != "payload" || theirs.Metadata.Get("a") != "1" || len(theirs.Metadata) != 1 {
+		t.Errorf("they read %q %q %v", theirs.UUID, theirs.Payload, theirs.Metadata)
+	}
+	keyed := wmkafka.NewWithPartitioningMarshaler(func(string, *message.Message) (string, error) { return "k", nil })
+	record, err := keyed.Marshal("topic", theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back := unmarshal(received(t, record))
+	if !back.Equals(msg) {
+		t.Errorf("we read %q %q %v", back.UUID, back.Payload, back.Metadata)
+	}
+}
+
+func TestImpossibleMessagesAreRefusedBeforeSending(t *testing.T) {
+	reserved := message.NewMessage("id", nil)
+	reserved.Metadata.Set(wmkafka.UUIDHeaderKey, "x")
+	for what, err := range map[string]error{
+		"reserved metadata": second(marshal("t", reserved, 1000)),
+		"too large":         second(marshal("t", message.NewMessage("id", make([]byte, 1000)), 1000)),
+		"a slash":           checkTopic("a/b"),
+		"two dots":          checkTopic(".."),
+		"empty":             checkTopic(""),
+		"too long":          checkTopic(strings.Repeat("a", 250)),
+		"a space":           checkTopic("a b"),
+		"an umlaut":         checkTopic("ä"),
+	} {
+		if err == nil {
+			t.Errorf("%s is accepted", what)
+		}
+	}
+	if err := checkTopic(strings.Repeat("a", 249)); err != nil {
+		t.Error(err)
+	}
+}
+
+func second(_ *sarama.ProducerMessage, err error) error { return err }
+
+func TestAForeignUUIDDependsOnTheRecordAlone(t *testing.T) {
+	base := sarama.ConsumerMessage{Topic: "t", Partition: 1, Offset: 2, Timestamp: time.UnixMilli(3)}
+	id := unmarshal(&base).UUID
+	if again := unmarshal(&base).UUID; again != id || len(id) != 36 {
+		t.Errorf("%q, then %q", id, again)
+	}
+	for what, change := range map[string]func(*sarama.ConsumerMessage){
+		"topic":     func(m *sarama.ConsumerMessage) { m.Topic = "u" },
+		"partition": func(m *sarama.ConsumerMessage) { m.Partition++ },
+		"offset":    func(m *sarama.ConsumerMessage) { m.Offset++ },
+		"timestamp": func(m *sarama.ConsumerMessage) { m.Timestamp = time.UnixMilli(4) },
+	} {
+		other := base
+		change(&other)
+		if unmarshal(&other).UUID == id {
+			t.Errorf("another %s has the same UUID", what)
+		}
+	}
+}
+
+func TestAKeyIsPlacedWhereJavaPlacesIt(t *testing.T) {
+	// From Kafka's own UtilsTest.testMurmur2.
+	for key, want := range map[string]int32{
+		"21": -973932308, "foobar": -790332482, "a-little-bit-long-string": -985981536,
+		"a-little-bit-longer-string": -1486304829, "lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8": -58897971,
+		"abc": 479470107,
+	} {
+		if got := int32(murmur2([]byte(key))); got != want {
+			t.Errorf("murmur2(%q) = %d, want %d", key, got, want)
+		}
+	}
+}
+
+func TestOffsetsMoveOnlyOverWhatIsFinished(t *testing.T) {
+	var tr tracker
+	for _, o := range []int64{5, 6, 9, 10} { // compaction leaves gaps
+		tr.begin(o)
+	}
+	for _, step := range []struct {
+		offset, next int64
+		moved        bool
+	}{{6, 0, false}, {10, 0, false}, {5, 7, true}, {9, 11, true}} {
+		next, moved := tr.finish(step.offset)
+		if moved != step.moved || moved && next != step.next {
+			t.Errorf("finish(%d) = %d, %t, want %d, %t", step.offset, next, moved, step.next, step.moved)
+		}
+	}
+	if len(tr.open) != 0 || len(tr.finished) != 0 {
+		t.Errorf("left over: %v %v", tr.open, tr.finished)
+	}
+}
