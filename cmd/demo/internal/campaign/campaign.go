@@ -1,0 +1,239 @@
+// Package campaign is a run of the demo: it starts a shop, places orders
+// through its HTTP API while things break on purpose, waits until all of them
+// have been handled or set aside, and checks the ledger.
+package campaign
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/fault"
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/ledger"
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/node"
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/progress"
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/role"
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/settings"
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/shop"
+	"github.com/sluicegate/sluicegate/internal/database"
+)
+
+// Run runs. The error says that the run itself has failed; a ledger that is
+// wrong is in the Summary.
+func Run(ctx context.Context, s settings.Settings, display *progress.Display, logger *slog.Logger) (_ Summary, err error) {
+	// The folder goes last, when nothing in it is open any more.
+	url, remove, err := databaseURL(s)
+	if err != nil {
+		return Summary{}, err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	source, err := database.Parse(url)
+	if err != nil {
+		return Summary{}, err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, s.Deadline, fmt.Errorf("the deadline of %s has passed", s.Deadline))
+	defer cancel()
+	r := newRun(s, display)
+	r.node, err = node.Open(ctx, r.nodeConfig(source, logger))
+	if err != nil {
+		return Summary{}, err
+	}
+	defer func() { err = errors.Join(err, r.node.Close()) }()
+	if err := r.node.Prepare(ctx); err != nil {
+		return Summary{}, err
+	}
+	return r.do(ctx)
+}
+
+// databaseURL returns the database of a run and what removes it.
+func databaseURL(s settings.Settings) (url string, remove func() error, err error) {
+	if s.Database != "" {
+		return s.Database, func() error { return nil }, nil
+	}
+	folder, err := os.MkdirTemp("", "sluicegate-demo-")
+	if err != nil {
+		return "", nil, fmt.Errorf("make temporary folder: %w", err)
+	}
+	return database.SQLiteURL(filepath.Join(folder, "shop.db")), func() error { return os.RemoveAll(folder) }, nil
+}
+
+// run is one run.
+type run struct {
+	settings   settings.Settings
+	display    *progress.Display
+	name       string
+	begun      time.Time
+	plan       fault.Plan
+	deliveries *fault.Deliveries
+	counts     *counts
+	node       *node.Node
+	client     *client
+}
+
+func newRun(s settings.Settings, display *progress.Display) *run {
+	plan := fault.NewPlan(s.Seed, s.Orders)
+	return &run{
+		settings: s, display: display, begun: time.Now(), plan: plan,
+		// Not from the seed: the same run repeated on one database must not
+		// meet its former self.
+		name:       "run" + strings.ToLower(rand.Text()[:10]),
+		deliveries: fault.NewDeliveries(plan), counts: newCounts(),
+	}
+}
+
+// nodeConfig sets this run apart from all others on the same servers: topics,
+// groups, inbox and orders bear its name.
+func (r *run) nodeConfig(source database.Source, logger *slog.Logger) node.Config {
+	var number atomic.Int64
+	return node.Config{
+		Settings: r.settings, Database: source,
+		Consumer: "demo-" + r.name, TopicSuffix: "." + r.name, IDPrefix: r.name + "-",
+		NewID:           func() string { return fmt.Sprintf("%s-%07d", r.name, number.Add(1)) },
+		Faults:          fault.NewHandlers(r.plan),
+		BreakPublisher:  func(b fault.Broker) fault.Broker { return fault.NewPublisher(b, r.plan, r.settings.Orders) },
+		BreakSubscriber: r.deliveries.Subscriber,
+		Observe:         r.counts.observe,
+		Logger:          logger,
+	}
+}
+
+// do has everything work, and reads the ledger when nothing moves any more.
+func (r *run) do(ctx context.Context) (Summary, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return Summary{}, fmt.Errorf("listen: %w", err)
+	}
+	server := shop.NewServer(r.node.API(role.All))
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	worked := make(chan error, 1)
+	go func() { worked <- r.node.Run(work, role.All) }()
+
+	url := "http://" + listener.Addr().String()
+	r.display.Say("%s: %d orders with seed %d to %s, while things break on purpose", r.name, r.settings.Orders, r.settings.Seed, url)
+	r.client = newClient(url, r.settings.Seed, r.settings.Orders)
+	accepted, placeErr := r.place(ctx)
+	late := r.drained(ctx)
+
+	stop()
+	runErr := <-worked
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	shutErr := server.Shutdown(ending)
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		shutErr = errors.Join(shutErr, err)
+	}
+	r.display.Done()
+	facts, err := r.node.Facts(ending)
+	if err != nil {
+		return Summary{}, errors.Join(err, runErr, shutErr)
+	}
+	return r.summary(facts, accepted, placeErr, runErr, shutErr, late), nil
+}
+
+// place places the orders and shows how that goes.
+func (r *run) place(ctx context.Context) (accepted []string, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		accepted, err = r.client.place(ctx)
+	}()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			return accepted, err
+		case <-tick.C:
+			r.show()
+		}
+	}
+}
+
+// drained waits until nothing is on its way any more, or returns why it stopped
+// waiting.
+func (r *run) drained(ctx context.Context) error {
+	for {
+		r.show()
+		if r.quiet() {
+			idle, err := r.node.Idle(ctx)
+			if err == nil && idle && r.quiet() {
+				return nil
+			}
+		}
+		if !pause(ctx, 100*time.Millisecond) {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// quiet reports whether, by what the stacks told, every message has ended.
+func (r *run) quiet() bool {
+	_, _, handled, ended := r.counts.snapshot()
+	for _, service := range ledger.Services {
+		want := int(r.client.placed.Load())
+		if service != ledger.Payment {
+			want = handled[ledger.Payment]
+		}
+		if ended[service] < want {
+			return false
+		}
+	}
+	return r.deliveries.Owed() == 0
+}
+
+// show shows where the run stands.
+func (r *run) show() {
+	retried, deduplicated, handled, ended := r.counts.snapshot()
+	dead := 0
+	var b strings.Builder
+	for _, service := range ledger.Services {
+		fmt.Fprintf(&b, " %s %d", service, handled[service])
+		dead += ended[service] - handled[service]
+	}
+	r.display.Show(time.Now(), fmt.Sprintf("%3.0fs placed %d/%d ·%s · retried %d, deduplicated %d, dead %d",
+		time.Since(r.begun).Seconds(), r.client.placed.Load(), r.settings.Orders, b.String(), retried, deduplicated, dead))
+}
+
+// summary checks the ledger.
+func (r *run) summary(facts ledger.Facts, accepted []string, errs ...error) Summary {
+	facts.Accepted = accepted
+	facts.Poison = map[string]map[string]bool{}
+	for _, service := range ledger.Services {
+		facts.Poison[service] = map[string]bool{}
+		for id, sku := range facts.SKUs {
+			if r.plan.Poisoned(service, sku) {
+				facts.Poison[service][id] = true
+			}
+		}
+	}
+	report := ledger.Check(facts)
+	retried, deduplicated, _, _ := r.counts.snapshot()
+	alerts := r.node.Alerts()
+	s := Summary{
+		Orders: report.Orders, Applied: report.Applied, Lost: report.Lost, Duplicated: report.Duplicated,
+		Redelivered: r.deliveries.Redelivered(), Deduplicated: deduplicated, Retried: retried,
+		AlertsSent: alerts.Sent, AlertsSuppressed: alerts.Suppressed,
+		ElapsedSeconds: float64(time.Since(r.begun).Milliseconds()) / 1000,
+		report:         report, seed: r.settings.Seed,
+	}
+	for _, n := range report.DeadLettered {
+		s.DeadLettered += n
+	}
+	for _, err := range errs {
+		if err != nil {
+			s.problems = append(s.problems, err.Error())
+		}
+	}
+	return s
+}

@@ -1,0 +1,51 @@
+package campaign
+
+import (
+	"strings"
+	"sync"
+
+	"github.com/sluicegate/sluicegate"
+)
+
+// counts are what the stacks told.
+type counts struct {
+	mu           sync.Mutex
+	retried      int
+	deduplicated int
+	ended        map[string]int // messages handled or set aside, by service
+	handled      map[string]int
+}
+
+func newCounts() *counts { return &counts{ended: map[string]int{}, handled: map[string]int{}} }
+
+func (c *counts) observe(e sluicegate.Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	service := e.Handler[strings.LastIndex(e.Handler, "/")+1:]
+	switch e.Kind {
+	case sluicegate.Retried:
+		c.retried++
+	case sluicegate.Duplicate:
+		c.deduplicated++
+	case sluicegate.Handled:
+		c.handled[service]++
+		c.ended[service]++
+	case sluicegate.DeadLettered:
+		c.ended[service]++
+	default:
+	}
+}
+
+// snapshot returns copies.
+func (c *counts) snapshot() (retried, deduplicated int, handled, ended map[string]int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	handled, ended = map[string]int{}, map[string]int{}
+	for k, v := range c.handled {
+		handled[k] = v
+	}
+	for k, v := range c.ended {
+		ended[k] = v
+	}
+	return c.retried, c.deduplicated, handled, ended
+}

@@ -1,0 +1,119 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/node"
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/role"
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/settings"
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/shop"
+	"github.com/sluicegate/sluicegate/internal/database"
+)
+
+const serveHelp = `Runs the shop until it is stopped, or with --roles a part of it: several processes
+with one database and one broker are then the whole shop. SQLite and the memory
+broker serve one process.
+
+  POST /orders {"customer", "sku", "quantity", "amount"}   201 {"id"}: it is committed
+  GET  /orders/{id}
+  GET  /ledger      what became of the orders; what is still on its way counts as lost
+  GET  /healthz     the process is there
+  GET  /readyz      database, tables, broker and idempotency store can be reached
+
+What cannot be reached at start is waited for. SIGTERM ends it cleanly: no new
+work is taken, what is under way ends within --drain-timeout.`
+
+// consumer is the shop's name in inbox and groups: the same for all processes.
+const consumer = "shop"
+
+func (p program) serve(c *cobra.Command) (err error) {
+	s, err := p.load(c, settings.Serve)
+	if err != nil {
+		return err
+	}
+	logger := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: s.LogLevel})).With("pid", os.Getpid())
+	if s.Database == "" {
+		folder, err := os.MkdirTemp("", "sluicegate-shop-")
+		if err != nil {
+			return fmt.Errorf("make temporary folder: %w", err)
+		}
+		defer func() { _ = os.RemoveAll(folder) }()
+		s.Database = database.SQLiteURL(filepath.Join(folder, "shop.db"))
+		logger.Warn("the orders are kept in a temporary folder and lost at the end: give --database to keep them")
+	}
+	source, err := database.Parse(s.Database)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(c.Context())
+	defer stop()
+	n, err := node.Open(ctx, node.Config{Settings: s, Database: source, Consumer: consumer, Logger: logger})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.Close()) }()
+	if err := n.Check(s.Roles); err != nil {
+		return usageError{err}
+	}
+	served, shutdown, err := listen(ctx, n, s, logger)
+	if err != nil {
+		return err
+	}
+	go func() {
+		// A server that ends by itself ends the process.
+		select {
+		case <-served:
+			stop()
+		case <-ctx.Done():
+		}
+	}()
+	logger.Info("the shop begins", "roles", s.Roles.String(), "settings", s)
+	if n.Wait(ctx) {
+		logger.Info("ready")
+		err = n.Run(ctx, s.Roles)
+	}
+	logger.Info("the shop ends")
+	return errors.Join(err, shutdown(s.DrainTimeout))
+}
+
+// listen starts the HTTP server. Without the role api it only tells how the
+// process is, and only where an address was asked for: parts of a shop on one
+// machine would otherwise quarrel about the default one. served is closed when
+// the server has ended.
+func listen(ctx context.Context, n *node.Node, s settings.Settings, logger *slog.Logger) (served <-chan struct{}, shutdown func(time.Duration) error, err error) {
+	if !s.Roles.Has(role.API) && !s.ListenSet {
+		return nil, func(time.Duration) error { return nil }, nil
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Listen)
+	if err != nil {
+		return nil, nil, fmt.Errorf("listen: %w", err)
+	}
+	logger.Info("listening", "url", "http://"+listener.Addr().String())
+	server := shop.NewServer(n.API(s.Roles))
+	ended := make(chan struct{})
+	var serveErr error
+	go func() {
+		defer close(ended)
+		serveErr = server.Serve(listener)
+	}()
+	return ended, func(within time.Duration) error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
+		defer cancel()
+		err := server.Shutdown(ctx)
+		<-ended
+		if !errors.Is(serveErr, http.ErrServerClosed) {
+			err = errors.Join(err, serveErr)
+		}
+		return err
+	}, nil
+}

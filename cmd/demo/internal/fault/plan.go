@@ -1,0 +1,94 @@
+// Package fault breaks things on purpose: where, is drawn from a seed, so that a
+// run that found something can be repeated. What a fault hits is an order, told
+// by its SKU; how often the order's messages come by, and when, does not matter.
+package fault
+
+import (
+	"fmt"
+	"math/rand/v2"
+)
+
+// Kind is a way to break.
+type Kind uint8
+
+// The kinds.
+const (
+	FailBefore  Kind = iota + 1 // the handler fails before it writes
+	FailAfter                   // the handler writes, then fails
+	PanicBefore                 // the handler panics before it writes
+	PanicAfter                  // the handler writes, then panics
+	Poison                      // the handler writes, then fails, always
+	LoseAck                     // the process dies between effect and ack: the broker delivers again
+	LoseConfirm                 // the broker takes the message, and its confirmation is lost
+	Refuse                      // the broker refuses the message, twice
+	Rollback                    // the order is written with its message, and rolled back
+)
+
+// share is how many orders of a thousand a kind hits; at least one of a run.
+var share = map[Kind]int{
+	FailBefore: 40, FailAfter: 40, PanicBefore: 20, PanicAfter: 20, Poison: 8,
+	LoseAck: 40, LoseConfirm: 40, Refuse: 20, Rollback: 30,
+}
+
+// services are drawn from for the kinds that hit one service.
+var services = []string{"payment", "stock", "points", "shipping"}
+
+// SKU is the SKU of the i-th order of a run: faults know orders by it.
+func SKU(i int) string { return fmt.Sprintf("sku-%07d", i) }
+
+// hit is what a fault hits: an order at a service, or, for the faults that lie
+// outside of services, at "".
+type hit struct{ service, sku string }
+
+// Plan says what breaks.
+type Plan struct {
+	kinds map[hit][]Kind
+}
+
+// NewPlan draws a plan for a run of so many orders.
+func NewPlan(seed uint64, orders int) Plan {
+	p := Plan{kinds: map[hit][]Kind{}}
+	for _, kind := range []Kind{Poison, FailBefore, FailAfter, PanicBefore, PanicAfter, LoseAck, LoseConfirm, Refuse, Rollback} {
+		// A generator of its own for each kind: another share of one leaves
+		// the others where they are.
+		random := rand.New(rand.NewPCG(seed, uint64(kind))) //nolint:gosec // no secret hangs on it
+		left := max(1, orders*share[kind]/1000)
+		for _, i := range random.Perm(orders) {
+			if left > 0 && p.place(kind, SKU(i), random.IntN(len(services))) {
+				left--
+			}
+		}
+	}
+	return p
+}
+
+// place has kind hit the order, at the service number first or at the next that
+// is free. No service of an order is broken in two ways: all attempts might
+// then fail, and only poison is meant to.
+func (p Plan) place(kind Kind, sku string, first int) bool {
+	if kind > Poison && kind != LoseAck {
+		p.kinds[hit{"", sku}] = append(p.kinds[hit{"", sku}], kind)
+		return true
+	}
+	for i := range services {
+		at := hit{services[(first+i)%len(services)], sku}
+		if kind == LoseAck || len(p.kinds[at]) == 0 {
+			p.kinds[at] = append(p.kinds[at], kind)
+			return true
+		}
+	}
+	return false
+}
+
+// has reports whether kind hits.
+func (p Plan) has(kind Kind, service, sku string) bool {
+	for _, k := range p.kinds[hit{service, sku}] {
+		if k == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// Poisoned reports whether a service can never handle the order of this SKU.
+func (p Plan) Poisoned(service, sku string) bool { return p.has(Poison, service, sku) }

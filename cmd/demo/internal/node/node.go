@@ -1,0 +1,163 @@
+// Package node is one process of the shop: the database, the broker, and the
+// roles that run on them. Nothing is connected before Wait or Prepare, so that
+// a process can start, and tell that it is not ready, while they are away.
+package node
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/sluicegate/sluicegate"
+	"github.com/sluicegate/sluicegate/alert"
+	"github.com/sluicegate/sluicegate/alert/slogchannel"
+	"github.com/sluicegate/sluicegate/broker"
+	_ "github.com/sluicegate/sluicegate/broker/kafka" // kafka://
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/fault"
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/ledger"
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/role"
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/settings"
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/shop"
+	"github.com/sluicegate/sluicegate/forwarder"
+	"github.com/sluicegate/sluicegate/internal/database"
+	"github.com/sluicegate/sluicegate/middleware/deadletter"
+)
+
+// Config of a Node. The zero value of a field that says so is its default.
+type Config struct {
+	Settings settings.Settings
+	Database database.Source
+	// Consumer names the shop: in the inbox, in the broker's groups.
+	Consumer string
+	// TopicSuffix ends the names of the topics. Default none.
+	TopicSuffix string
+	// IDPrefix begins the ids of the orders that the ledger counts. Default: all.
+	IDPrefix string
+	// NewID names orders. Default: a UUIDv7.
+	NewID func() string
+	// Faults, BreakPublisher and BreakSubscriber inject faults. Default: none.
+	Faults          shop.Faults
+	BreakPublisher  func(fault.Broker) fault.Broker
+	BreakSubscriber func(service string, sub message.Subscriber, caps broker.Capabilities) message.Subscriber
+	// Observe is told what the stacks do. Default: nobody.
+	Observe func(sluicegate.Event)
+	Logger  *slog.Logger
+}
+
+// Node is one process.
+type Node struct {
+	cfg    Config
+	db     *sql.DB
+	broker *broker.Broker
+	pub    fault.Broker
+	store  store
+	box    *forwarder.Outbox
+	shop   *shop.Shop
+	reader ledger.Reader
+	alerts *alert.Notifier
+}
+
+// Open builds a node and connects to nothing.
+func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
+	n := &Node{cfg: cfg}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.Close())
+		}
+	}()
+	if n.db, err = cfg.Database.Open(); err != nil {
+		return nil, err
+	}
+	n.broker, err = broker.Open(ctx, n.brokerURL(), broker.Config{Logger: cfg.Logger})
+	if err != nil {
+		return nil, err
+	}
+	n.pub = n.broker
+	if cfg.BreakPublisher != nil {
+		n.pub = cfg.BreakPublisher(n.broker)
+	}
+	if n.store, err = openStore(cfg.Settings.Idempotency); err != nil {
+		return nil, err
+	}
+	dialect := cfg.Database.Dialect()
+	n.box, err = forwarder.New(n.db, forwarder.Config{Dialect: dialect, Logger: cfg.Logger, Relay: n.relayConfig()})
+	if err != nil {
+		return nil, err
+	}
+	letters, err := deadletter.SQL(n.db, deadletter.SQLConfig{Dialect: dialect})
+	if err != nil {
+		return nil, err
+	}
+	n.reader = ledger.Reader{DB: n.db, Dialect: dialect, Letters: letters, Consumer: cfg.Consumer, IDPrefix: cfg.IDPrefix}
+	channel, err := slogchannel.New(cfg.Logger, slogchannel.Config{})
+	if err != nil {
+		return nil, err
+	}
+	if n.alerts, err = alert.New(channel, alert.Config{Logger: cfg.Logger}); err != nil {
+		return nil, err
+	}
+	n.shop = shop.New(shop.Config{
+		DB: n.db, Dialect: dialect, Outbox: n.box, TopicSuffix: cfg.TopicSuffix, NewID: cfg.NewID, Faults: cfg.Faults,
+	})
+	return n, nil
+}
+
+// relayConfig keeps a batch within what its publish deadline allows: the memory
+// broker answers after the services have handled it. Elsewhere a short lease
+// has another relay go on soon after a crash.
+func (n *Node) relayConfig() forwarder.RelayConfig {
+	if n.broker.Capabilities().ConsumedAck {
+		return forwarder.RelayConfig{BatchSize: 100}
+	}
+	return forwarder.RelayConfig{Lease: 5 * time.Second}
+}
+
+// Check returns an error where the settings ask for what the broker cannot do.
+func (n *Node) Check(roles role.Set) error {
+	if c := n.broker.Capabilities(); !roles.Complete() && !c.SplitProcesses {
+		return fmt.Errorf("the roles %s are one process of several, but a %s broker serves one: %s", roles, c.Driver, c.Guarantee)
+	}
+	return nil
+}
+
+// API returns the HTTP API; without the role api it only tells how the process is.
+func (n *Node) API(roles role.Set) http.Handler {
+	cfg := shop.APIConfig{Ready: n.Ready, Down: n.cfg.Database.Dialect().IsUnavailable, Logger: n.cfg.Logger, Ledger: func(ctx context.Context) (any, error) {
+		facts, err := n.reader.Read(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return ledger.Check(facts), nil
+	}}
+	if roles.Has(role.API) {
+		cfg.Shop = n.shop
+	}
+	return shop.NewAPI(cfg)
+}
+
+// Facts reads what has become of the orders.
+func (n *Node) Facts(ctx context.Context) (ledger.Facts, error) { return n.reader.Read(ctx) }
+
+// Alerts returns how many alerts were sent, and how many were folded into others.
+func (n *Node) Alerts() alert.Stats { return n.alerts.Stats() }
+
+// Close lets go of everything, in the order in which nothing is missed.
+func (n *Node) Close() error {
+	var errs []error
+	if n.broker != nil {
+		errs = append(errs, n.broker.Close())
+	}
+	if n.store.close != nil {
+		errs = append(errs, n.store.close())
+	}
+	if n.db != nil {
+		errs = append(errs, n.db.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,125 @@
+package node
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/sluicegate/sluicegate"
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/role"
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/shop"
+	"github.com/sluicegate/sluicegate/middleware/retry"
+)
+
+// Run runs the given roles but api, which is the caller's HTTP server, until
+// ctx ends and what is under way has ended too, within the drain deadline. A
+// role that fails is started again. The error says what was cut off.
+func (n *Node) Run(ctx context.Context, roles role.Set) error {
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	var errs []error
+	start := func(name string, run func(context.Context) error) {
+		all.Go(func() {
+			if err := n.supervise(ctx, name, run); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				errs = append(errs, fmt.Errorf("%s: %w", name, err))
+			}
+		})
+	}
+	// The alerts end last, so that none of the others' is left.
+	alerts, stopAlerts := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopAlerts()
+	alertsEnded := make(chan error, 1)
+	go func() { alertsEnded <- n.alerts.Run(alerts) }()
+
+	services := n.shop.Services()
+	for _, r := range role.Consumers {
+		if roles.Has(r) {
+			service := services[string(r)]
+			start(service.Name, func(ctx context.Context) error { return n.serve(ctx, service) })
+		}
+	}
+	if roles.Has(role.Relay) {
+		start("relay", func(ctx context.Context) error { return n.box.Relay(ctx, n.pub) })
+	}
+	<-ctx.Done()
+	all.Wait()
+	stopAlerts()
+	return errors.Join(append(errs, <-alertsEnded)...)
+}
+
+// supervise runs one role, again after a pause where it ends by itself. Its
+// error is that of the stop.
+func (n *Node) supervise(ctx context.Context, name string, run func(context.Context) error) error {
+	for pause := 500 * time.Millisecond; ; pause = min(2*pause, 15*time.Second) {
+		n.cfg.Logger.InfoContext(ctx, "role begins", "role", name)
+		err := run(ctx)
+		if ctx.Err() != nil {
+			n.cfg.Logger.InfoContext(ctx, "role ended", "role", name)
+			return err
+		}
+		n.cfg.Logger.ErrorContext(ctx, "role ended by itself and begins again", "role", name, "error", err, "pause", pause)
+		if !pauseFor(ctx, pause) {
+			return nil
+		}
+	}
+}
+
+// serve runs one service. A stack drains once, so each start makes a new one.
+func (n *Node) serve(ctx context.Context, service shop.Service) error {
+	stack, err := sluicegate.New(n.db, sluicegate.Config{
+		Consumer:     n.cfg.Consumer,
+		Dialect:      n.cfg.Database.Dialect(),
+		Store:        n.store.records,
+		Publisher:    n.pub,
+		Retry:        retry.Config{Initial: 20 * time.Millisecond, Max: time.Second},
+		Alerts:       n.alerts,
+		DrainTimeout: n.cfg.Settings.DrainTimeout,
+		Observe:      n.observe(service),
+		Logger:       n.cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: n.cfg.Settings.DrainTimeout}, watermill.NopLogger{})
+	if err != nil {
+		return fmt.Errorf("make router: %w", err)
+	}
+	sub := n.broker.Group(n.group(service.Name))
+	if n.cfg.BreakSubscriber != nil {
+		sub = n.cfg.BreakSubscriber(service.Name, sub, n.broker.Capabilities())
+	}
+	if service.Output == "" {
+		err = stack.Handle(router, service.Name, service.Topic, sub, func(ctx context.Context, tx *sql.Tx, msg *message.Message) error {
+			_, err := service.Handle(ctx, tx, msg)
+			return err
+		})
+	} else {
+		err = stack.HandleProducing(router, service.Name, service.Topic, sub, service.Output, service.Handle)
+	}
+	if err != nil {
+		return err
+	}
+	return stack.Run(ctx, router)
+}
+
+// observe tells Config.Observe, and the log in so many words as it takes to
+// find a message.
+func (n *Node) observe(service shop.Service) func(sluicegate.Event) {
+	return func(e sluicegate.Event) {
+		if n.cfg.Observe != nil {
+			n.cfg.Observe(e)
+		}
+		if e.Kind == sluicegate.Handled && service.Output != "" {
+			n.box.Wake() // the output is committed: no need for the relay to wait until it looks
+		}
+		n.cfg.Logger.Debug("message", "event", string(e.Kind), "handler", e.Handler, "message_id", e.MessageID, "attempt", e.Attempt, "error", e.Err)
+	}
+}
