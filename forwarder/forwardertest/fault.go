@@ -40,7 +40,7 @@ func killed(tb testing.TB, h Harness) {
 	broker := &fakeBroker{}
 	cfg := quick()
 	cfg.BatchSize, cfg.Lanes, cfg.StopTimeout = size, 2, time.Millisecond
-	dead, entered := make(chan struct{}), make(chan struct{}, 100)
+	dead, entered := b.gate(), make(chan struct{}, 100)
 	var once sync.Mutex
 	calls := 0
 	broker.after = func() {
@@ -50,14 +50,14 @@ func killed(tb testing.TB, h Harness) {
 		once.Unlock()
 		if n >= 4 { // some batches are settled, then every lane hangs here
 			entered <- struct{}{}
-			<-dead
+			<-dead.ch
 		}
 	}
 	// With a lease of an hour nothing but the other relay's clock ends it.
 	cfg.Lease = time.Hour
 	first := b.relay(newBatched(broker), cfg)
-	receive(tb, "a lane was cut off", entered)
-	receive(tb, "both lanes were cut off", entered)
+	receive(b, "a lane was cut off", entered)
+	receive(b, "both lanes were cut off", entered)
 	settled := keys*each - b.undelivered()
 	if settled == 0 || settled == keys*each {
 		tb.Fatalf("%d messages settled before the crash: this run shows nothing", settled)
@@ -67,7 +67,7 @@ func killed(tb testing.TB, h Harness) {
 	later.ClockOffset = 2 * time.Hour
 	b.relay(newBatched(second), later)
 	b.drained()
-	close(dead)
+	dead.open()
 	first.stop()
 	all := append(broker.deliveries(), second.deliveries()...)
 	inOrder(tb, all, keys, each)
@@ -78,23 +78,23 @@ func killed(tb testing.TB, h Harness) {
 
 func staleOwner(tb testing.TB, h Harness) {
 	b := open(tb, h)
-	frozen, thaw := make(chan struct{}, 10), make(chan struct{})
-	slow := &fakeBroker{after: func() { frozen <- struct{}{}; <-thaw }}
+	frozen, thaw := make(chan struct{}, 10), b.gate()
+	slow := &fakeBroker{after: func() { frozen <- struct{}{}; <-thaw.ch }}
 	cfg := quick()
 	cfg.Lease, cfg.Lanes, cfg.StopTimeout = time.Hour, 1, 10*time.Second
 	first := b.relay(newBatched(slow), cfg)
 	b.put("orders", keyed("a", 0), keyed("b", 0))
-	receive(tb, "the first relay freezes after publishing", frozen)
+	receive(b, "the first relay freezes after publishing", frozen)
 
-	taken, goOn := make(chan struct{}, 10), make(chan struct{})
-	quickOne := &fakeBroker{after: func() { taken <- struct{}{}; <-goOn }}
+	taken, goOn := make(chan struct{}, 10), b.gate()
+	quickOne := &fakeBroker{after: func() { taken <- struct{}{}; <-goOn.ch }}
 	later := cfg
 	later.ClockOffset = 2 * time.Hour
 	second := b.relay(newBatched(quickOne), later)
-	receive(tb, "the second relay took the shards", taken)
+	receive(b, "the second relay took the shards", taken)
 
 	rows := b.undelivered()
-	close(thaw)
+	thaw.open()
 	b.eventually("the first relay counts what it could not settle", func() bool { return first.Stats().Stale == int64(rows) })
 	if n := b.undelivered(); n != rows || rows == 0 {
 		tb.Errorf("the stale relay removed rows: %d left of %d", n, rows)
@@ -102,7 +102,7 @@ func staleOwner(tb testing.TB, h Harness) {
 	if n := b.history("delivered"); n != 2-rows {
 		tb.Errorf("the stale relay wrote %d rows into the history", n)
 	}
-	close(goOn)
+	goOn.open()
 	b.drained()
 	if n := b.history("delivered"); n != 2 {
 		tb.Errorf("%d rows in the history, want 2", n)
@@ -164,14 +164,11 @@ func awayIsQuiet(tb testing.TB, h Harness) {
 
 func hangingCall(tb testing.TB, h Harness) {
 	b := open(tb, h)
-	release, hangs := make(chan struct{}), make(chan struct{}, 100)
-	var once sync.Once
-	free := func() { once.Do(func() { close(release) }) }
-	tb.Cleanup(free)
+	release, hangs := b.gate(), make(chan struct{}, 100)
 	broker := &fakeBroker{answer: func(_ string, m *message.Message) error {
 		if m.UUID == "slow-0" {
 			hangs <- struct{}{}
-			<-release
+			<-release.ch
 		}
 		return nil
 	}}
@@ -179,7 +176,7 @@ func hangingCall(tb testing.TB, h Harness) {
 	cfg.PublishTimeout, cfg.Lanes, cfg.MaxAttempts = 30*time.Millisecond, 1, 2
 	r := b.relay(plain{broker}, cfg)
 	b.put("orders", keyed("slow", 0), keyed("slow", 1))
-	receive(tb, "the call hangs", hangs)
+	receive(b, "the call hangs", hangs)
 	for n := range 20 {
 		b.put("orders", keyed("other", n))
 		b.eventually("the other key goes on", func() bool { return broker.count() == n+1 })
@@ -187,7 +184,7 @@ func hangingCall(tb testing.TB, h Harness) {
 	if len(hangs) > 0 {
 		tb.Error("a message was published again while a call with it was in flight")
 	}
-	free()
+	release.open()
 	b.drained()
 	b.eventually("its late answer is taken", func() bool { return broker.count() == 22 })
 	if s := r.Stats(); s.Failed != 0 || s.Delivered != 22 {
@@ -223,15 +220,15 @@ func openTransaction(tb testing.TB, h Harness) {
 
 func writerNotBlocked(tb testing.TB, h Harness) {
 	b := open(tb, h)
-	entered, release := make(chan struct{}, 100), make(chan struct{})
+	entered, release := make(chan struct{}, 100), b.gate()
 	broker := &fakeBroker{answer: func(string, *message.Message) error {
 		entered <- struct{}{}
-		<-release
+		<-release.ch
 		return nil
 	}}
 	b.relay(newBatched(broker), quick())
 	b.put("orders", keyed("a", 0))
-	receive(tb, "a message is in flight", entered)
+	receive(b, "a message is in flight", entered)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -239,8 +236,8 @@ func writerNotBlocked(tb testing.TB, h Harness) {
 			b.put("orders", keyed("a", n+1))
 		}
 	}()
-	receive(tb, "writers go on", done)
-	close(release)
+	receive(b, "writers go on", done)
+	release.open()
 	b.drained()
 	inOrder(tb, broker.deliveries(), 1, 51)
 }

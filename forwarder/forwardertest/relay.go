@@ -80,21 +80,21 @@ func wakeUp(tb testing.TB, h Harness) {
 func cleanStop(tb testing.TB, h Harness) {
 	forms(tb, func(tb testing.TB, form func(*fakeBroker) message.Publisher) {
 		b := open(tb, h)
-		entered, release := make(chan struct{}, 100), make(chan struct{})
+		entered, release := make(chan struct{}, 100), b.gate()
 		broker := &fakeBroker{answer: func(string, *message.Message) error {
 			entered <- struct{}{}
-			<-release
+			<-release.ch
 			return nil
 		}}
 		cfg := quick()
 		cfg.Lease, cfg.StopTimeout = time.Minute, 20*time.Second
 		r := b.relay(form(broker), cfg)
 		b.put("orders", keyed("a", 0))
-		receive(tb, "the broker is asked", entered)
+		receive(b, "the broker is asked", entered)
 		stopped := make(chan struct{})
 		go func() { defer close(stopped); r.stop() }()
-		close(release)
-		receive(tb, "the relay stops", stopped)
+		release.open()
+		receive(b, "the relay stops", stopped)
 		if n := b.undelivered(); n != 0 {
 			tb.Errorf("%d messages undelivered after a clean stop", n)
 		}
@@ -111,12 +111,12 @@ func cleanStop(tb testing.TB, h Harness) {
 
 func stopWhileHanging(tb testing.TB, h Harness) {
 	b := open(tb, h)
-	release := make(chan struct{})
+	release := b.gate()
 	hang := make(chan struct{}, 100)
 	broker := &fakeBroker{answer: func(_ string, m *message.Message) error {
 		if m.UUID == "hangs-0" {
 			hang <- struct{}{}
-			<-release
+			<-release.ch
 			return errAway
 		}
 		return nil
@@ -125,14 +125,14 @@ func stopWhileHanging(tb testing.TB, h Harness) {
 	cfg.StopTimeout = 200 * time.Millisecond
 	r := b.relay(plain{broker}, cfg)
 	b.put("orders", keyed("hangs", 0), keyed("fine", 0))
-	receive(tb, "the broker hangs", hang)
+	receive(b, "the broker hangs", hang)
 	b.eventually("the other key is delivered", func() bool { return broker.count() == 1 })
 	r.stop()
 	if n := b.undelivered(); n != 1 {
 		tb.Errorf("%d messages undelivered, want only the one that hangs", n)
 	}
 	broker.setAnswer(nil)
-	close(release)
+	release.open()
 	b.relay(plain{broker}, quick())
 	b.drained()
 	if n := broker.count(); n != 2 {

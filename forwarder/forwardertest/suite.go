@@ -30,6 +30,16 @@ type Harness struct {
 	Wrap func(message.Publisher) message.Publisher
 	// Tune, where it is set, changes the configuration of each relay.
 	Tune func(*forwarder.RelayConfig)
+	// Patience is how long a guarantee may take to show on a slow machine.
+	// Default 30 s.
+	Patience time.Duration
+}
+
+func (h Harness) patience() time.Duration {
+	if h.Patience > 0 {
+		return h.Patience
+	}
+	return 30 * time.Second
 }
 
 // Case is one guarantee.
@@ -61,9 +71,6 @@ func Run(t *testing.T, h Harness) {
 	}
 }
 
-// patience is how long a guarantee may take to show on a slow machine.
-const patience = 30 * time.Second
-
 // box is an outbox of one case.
 type box struct {
 	*forwarder.Outbox
@@ -76,6 +83,34 @@ type box struct {
 	outbox string // quoted table names
 	hist   string
 	lease  string
+
+	mu    sync.Mutex
+	gates []*gate
+}
+
+// gate holds publishers back until it is opened. The end of the case opens it,
+// so that a case that fails does not hang.
+type gate struct {
+	ch   chan struct{}
+	once sync.Once
+}
+
+func (g *gate) open() { g.once.Do(func() { close(g.ch) }) }
+
+func (b *box) gate() *gate {
+	g := &gate{ch: make(chan struct{})}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.gates = append(b.gates, g)
+	return g
+}
+
+func (b *box) openGates() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, g := range b.gates {
+		g.open()
+	}
 }
 
 func open(tb testing.TB, h Harness) *box {
@@ -153,7 +188,7 @@ func (b *box) relay(pub message.Publisher, cfg forwarder.RelayConfig) running {
 		}
 	})
 	stop := func() { cancel(); wg.Wait() }
-	b.tb.Cleanup(stop)
+	b.tb.Cleanup(func() { b.openGates(); stop() })
 	return running{Relay: r, stop: stop}
 }
 
@@ -189,12 +224,7 @@ func (b *box) drained() {
 
 func (b *box) eventually(what string, ok func() bool) {
 	b.tb.Helper()
-	eventually(b.tb, what, ok)
-}
-
-func eventually(tb testing.TB, what string, ok func() bool) {
-	tb.Helper()
-	deadline := time.NewTimer(patience)
+	deadline := time.NewTimer(b.h.patience())
 	defer deadline.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -202,21 +232,21 @@ func eventually(tb testing.TB, what string, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			tb.Fatalf("not true within %v: %s", patience, what)
+			b.tb.Fatalf("not true within %v: %s", b.h.patience(), what)
 		}
 	}
 }
 
 // receive waits for ch.
-func receive[T any](tb testing.TB, what string, ch <-chan T) T {
-	tb.Helper()
-	timer := time.NewTimer(patience)
+func receive[T any](b *box, what string, ch <-chan T) T {
+	b.tb.Helper()
+	timer := time.NewTimer(b.h.patience())
 	defer timer.Stop()
 	select {
 	case v := <-ch:
 		return v
 	case <-timer.C:
-		tb.Fatalf("waited %v in vain: %s", patience, what)
+		b.tb.Fatalf("waited %v in vain: %s", b.h.patience(), what)
 		panic("unreachable")
 	}
 }

@@ -83,7 +83,7 @@ func prefixes(tb testing.TB, h Harness) {
 func noTables(tb testing.TB, h Harness) {
 	o, err := forwarder.New(h.DB, forwarder.Config{Prefix: randomPrefix()})
 	must(tb, err)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), h.patience())
 	defer cancel()
 	if err := o.Relay(ctx, newBatched(&fakeBroker{})); err == nil || ctx.Err() != nil {
 		tb.Errorf("Relay on a database without tables: %v", err)

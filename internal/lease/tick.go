@@ -26,9 +26,6 @@ type plan struct {
 // beyond its fair share and not in use, and takes what is free. It wants to be
 // called several times within the TTL. It reports whether parts were gained.
 func (g *Group) Tick(ctx context.Context) (gained bool, err error) {
-	if err := g.giveBack(ctx); err != nil {
-		return false, err
-	}
 	// The lease runs from before the database looked at its clock.
 	until := time.Now().Add(g.cfg.TTL)
 	p, err := g.look(ctx)
@@ -48,7 +45,8 @@ func (g *Group) Tick(ctx context.Context) (gained bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	return g.adopt(owned, p.keep, until), nil
+	gained = g.adopt(owned, p.keep, until)
+	return gained, g.giveBack(ctx)
 }
 
 // look reads the whole group.
