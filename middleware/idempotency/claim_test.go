@@ -174,6 +174,60 @@ func TestAHandlerSlowerThanTheLeaseKeepsIt(t *testing.T) {
 	})
 }
 
+func TestAHandlerThatGoesOnAfterItsMessageHasEndedKeepsTheLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		must(t, second(r.deliver(ctx, func(*message.Message) ([]*message.Message, error) {
+			cancel()
+			<-time.After(5 * time.Minute)
+			rec, err := r.store.Store.Claim(t.Context(), idempotency.Claim{Key: theKey, Token: "other", Lease: time.Hour})
+			if err != nil || rec.Verdict != idempotency.Busy {
+				t.Errorf("another claim: %+v, %v; want busy", rec, err)
+			}
+			return nil, nil
+		})))
+		r.facts.want(t, event.Handled)
+	})
+}
+
+func TestARenewalHasEndedBeforeTheRecordIsMarked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		slow := &slowExtend{Store: r.store.Store}
+		mw, err := idempotency.New(slow, idempotency.Config{Handler: "h"})
+		must(t, err)
+		_, err = mw(func(*message.Message) ([]*message.Message, error) {
+			<-time.After(11 * time.Second) // a renewal is under way
+			return nil, nil
+		})(newMessage(t.Context()))
+		must(t, err)
+		if slow.overlapped.Load() {
+			t.Error("the record was marked while a renewal was under way")
+		}
+	})
+}
+
+// slowExtend takes its time even after its context has ended, and notes a mark
+// that does not wait for it.
+type slowExtend struct {
+	idempotency.Store
+	extending, overlapped atomic.Bool
+}
+
+func (s *slowExtend) Extend(ctx context.Context, _ idempotency.Key, _ string, _ time.Duration) error {
+	s.extending.Store(true)
+	defer s.extending.Store(false)
+	<-ctx.Done()
+	<-time.After(time.Second)
+	return ctx.Err()
+}
+
+func (s *slowExtend) Complete(ctx context.Context, k idempotency.Key, token string, result []byte, retention time.Duration) error {
+	s.overlapped.Store(s.extending.Load())
+	return s.Store.Complete(ctx, k, token, result, retention)
+}
+
 func TestAHeartbeatThatFailsIsRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)

@@ -11,6 +11,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"go.uber.org/goleak"
 
+	"github.com/sluicegate/sluicegate/internal/delivery"
 	"github.com/sluicegate/sluicegate/internal/event"
 	"github.com/sluicegate/sluicegate/internal/failure"
 	"github.com/sluicegate/sluicegate/middleware/idempotency"
@@ -146,6 +147,8 @@ func newMessage(ctx context.Context) *message.Message {
 // deliver runs h on another delivery of the message, on the caller's goroutine.
 func (r *rig) deliver(ctx context.Context, h message.HandlerFunc) ([]*message.Message, error) {
 	r.t.Helper()
+	// As in a stack, where an outer layer has put the delivery there.
+	ctx = delivery.With(ctx, &delivery.Delivery{})
 	msg := newMessage(ctx)
 	produced, err := r.mw(func(m *message.Message) ([]*message.Message, error) {
 		r.runs++

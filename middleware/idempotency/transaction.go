@@ -36,7 +36,9 @@ import (
 // While another transaction works on the same key, a delivery on PostgreSQL
 // waits for BusyWait at most; on MySQL, MariaDB and SQLite it waits for that
 // transaction to end, within the message's context and the server's lock wait
-// timeout. The middleware is safe for concurrent use.
+// timeout. A statement that a time-out cuts off on MySQL goes on in the server
+// until it ends, and keeps the next attempt waiting for so long. The middleware
+// is safe for concurrent use.
 func Transaction(runner Runner, store TxStore, cfg TxConfig) (message.HandlerMiddleware, error) {
 	cfg = cfg.withDefaults()
 	err := cfg.validate()

@@ -79,7 +79,13 @@ func write(m *message.Message) error {
 func writing(m *message.Message) ([]*message.Message, error) { return nil, write(m) }
 
 func (b *bench) deliver(h message.HandlerFunc) error {
-	return second(b.mw(h)(newMessage(context.Background())))
+	ctx := delivery.With(context.Background(), &delivery.Delivery{})
+	msg := newMessage(ctx)
+	_, err := b.mw(h)(msg)
+	if msg.Context() != ctx {
+		b.t.Error("the message's context was not restored")
+	}
+	return err
 }
 
 // holds checks how many effects and inbox records there are.

@@ -120,7 +120,7 @@ func TestAHandlerThatSwallowsAnErrorOfSQLHasNotSucceededOnPostgreSQL(t *testing.
 func TestAfterATimeOutTheNextAttemptHasAFreshTransaction(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, d sqldialect.Dialect) {
 		s := newShop(t, d, "", nil)
-		sleep := map[sqldialect.Dialect]string{sqldialect.PostgreSQL: "SELECT pg_sleep(5)", sqldialect.MySQL: "SELECT SLEEP(5)"}[d]
+		sleep := map[sqldialect.Dialect]string{sqldialect.PostgreSQL: "SELECT pg_sleep(1)", sqldialect.MySQL: "SELECT SLEEP(1)"}[d]
 		err := s.deliver("1", func(m *message.Message) error {
 			must(t, s.write(m))
 			ctx, cancel := context.WithTimeout(m.Context(), 50*time.Millisecond)
