@@ -39,9 +39,7 @@ func eachServer(t *testing.T, check func(t *testing.T, w *theirs)) {
 
 func newTheirs(t *testing.T, db *sql.DB, mysql bool) *theirs {
 	t.Helper()
-	b := make([]byte, 5)
-	_, _ = rand.Read(b)
-	id := hex.EncodeToString(b)
+	id := randomID()
 	w := &theirs{t: t, db: db, mysql: mysql, topic: "fwd_" + id, prefix: "t" + id + "_"}
 	o, err := forwarder.New(db, forwarder.Config{Prefix: w.prefix})
 	w.must(err)
@@ -58,6 +56,12 @@ func newTheirs(t *testing.T, db *sql.DB, mysql bool) *theirs {
 	w.must(sub.SubscribeInitialize(w.topic))
 	w.must(sub.Close())
 	return w
+}
+
+func randomID() string {
+	b := make([]byte, 5)
+	_, _ = rand.Read(b)
+	return hex.EncodeToString(b)
 }
 
 func (w *theirs) must(err error) {

@@ -1,0 +1,131 @@
+package forwarder_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/sluicegate/sluicegate/forwarder"
+	"github.com/sluicegate/sluicegate/internal/failure"
+)
+
+// planRows is how many messages lie in the outbox while plans are looked at.
+const planRows = 300_000
+
+// fillOutbox inserts planRows rows, spread over the shards, by the database.
+func (w *theirs) fillOutbox() {
+	w.t.Helper()
+	table := w.prefix + "outbox"
+	query := "INSERT INTO " + table + ` (shard, topic, message_key, message_uuid, payload, headers)
+		SELECT n % 32, 'orders', 'k' || n, 'u' || n, 'x', '{}' FROM generate_series(1, ` + fmt.Sprint(planRows) + ") n"
+	analyze := "ANALYZE " + table
+	if w.mysql {
+		query = "INSERT INTO " + table + ` (shard, topic, message_key, message_uuid, payload, headers, created_at)
+			SELECT seq % 32, 'orders', CONCAT('k', seq), CONCAT('u', seq), 'x', '{}', 0 FROM seq_1_to_` + fmt.Sprint(planRows)
+		analyze = "ANALYZE TABLE " + table
+	}
+	_, err := w.db.Exec(query)
+	w.must(err)
+	_, err = w.db.Exec(analyze)
+	w.must(err)
+}
+
+// explain returns the plan of a query as text.
+func (w *theirs) explain(query string, args ...any) string {
+	w.t.Helper()
+	rows, err := w.db.Query("EXPLAIN "+query, args...)
+	if err != nil {
+		w.t.Fatalf("explain %.200s: %v", query, err)
+	}
+	defer func() { _ = rows.Close() }()
+	columns, err := rows.Columns()
+	w.must(err)
+	var b strings.Builder
+	for rows.Next() {
+		values := make([]sql.NullString, len(columns))
+		dest := make([]any, len(columns))
+		for i := range values {
+			dest[i] = &values[i]
+		}
+		w.must(rows.Scan(dest...))
+		for i, v := range values {
+			if v.Valid {
+				fmt.Fprintf(&b, "%s=%s ", columns[i], v.String)
+			}
+		}
+		b.WriteByte('\n')
+	}
+	w.must(rows.Err())
+	return b.String()
+}
+
+// pickyBroker refuses some messages in each way and stops after many.
+type pickyBroker struct {
+	mu    sync.Mutex
+	count int
+	stop  func()
+}
+
+func (p *pickyBroker) Publish(_ string, msgs ...*message.Message) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range msgs {
+		p.count++
+		if p.count == 20_000 {
+			p.stop()
+		}
+		switch {
+		case strings.HasSuffix(m.UUID, "77"):
+			return errors.New("not now")
+		case strings.HasSuffix(m.UUID, "99"):
+			return failure.Permanent(errors.New("never"))
+		}
+	}
+	return nil
+}
+
+func (*pickyBroker) Close() error { return nil }
+
+// The statements are those that a relay really ran, taken from the driver.
+func TestTheQueriesOfTheRelayUseIndexes(t *testing.T) {
+	eachServer(t, func(t *testing.T, w *theirs) {
+		w.fillOutbox()
+		d := forwarder.PostgreSQL
+		if w.mysql {
+			d = forwarder.MySQL
+		}
+		db, rec := openRecorded(t, w.mysql)
+		o, err := forwarder.New(db, forwarder.Config{Prefix: w.prefix, Dialect: d})
+		w.must(err)
+		ctx, stop := context.WithTimeout(context.Background(), time.Minute)
+		defer stop()
+		w.must(o.Relay(ctx, &pickyBroker{stop: stop}))
+		seen := map[string]int{}
+		for query, args := range rec.args {
+			kind, _, _ := strings.Cut(strings.TrimLeft(query, "( "), " ")
+			if !strings.Contains(query, w.prefix+"outbox") || strings.HasPrefix(query, "CREATE") {
+				continue
+			}
+			seen[kind]++
+			plan := w.explain(query, args...)
+			if strings.Contains(plan, "Seq Scan on "+w.prefix+"outbox ") || strings.Contains(plan, "Seq Scan on "+w.prefix+"outbox\n") ||
+				(kind == "SELECT" && strings.Contains(plan, "Sort")) ||
+				strings.Contains(plan, "type=ALL") && strings.Contains(plan, "table="+w.prefix+"outbox ") ||
+				strings.Contains(plan, "Using filesort") {
+				t.Errorf("%.300s\n%s", query, plan)
+			}
+		}
+		for _, kind := range []string{"SELECT", "INSERT", "DELETE", "UPDATE"} {
+			if seen[kind] == 0 {
+				t.Errorf("no %s was seen: this run shows nothing", kind)
+			}
+		}
+	})
+}
