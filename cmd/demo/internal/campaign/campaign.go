@@ -51,6 +51,9 @@ func Run(ctx context.Context, s settings.Settings, display *progress.Display, lo
 	if err := r.node.Prepare(ctx); err != nil {
 		return Summary{}, err
 	}
+	if err := r.node.Alone(ctx); err != nil {
+		return Summary{}, err
+	}
 	return r.do(ctx)
 }
 

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/node"
@@ -36,6 +37,9 @@ work is taken, what is under way ends within --drain-timeout.`
 // consumer is the shop's name in inbox and groups: the same for all processes.
 const consumer = "shop"
 
+// idPrefix keeps the shop's orders apart from those of demo runs.
+const idPrefix = "order-"
+
 func (p program) serve(c *cobra.Command) (err error) {
 	s, err := p.load(c, settings.Serve)
 	if err != nil {
@@ -57,7 +61,10 @@ func (p program) serve(c *cobra.Command) (err error) {
 	}
 	ctx, stop := context.WithCancel(c.Context())
 	defer stop()
-	n, err := node.Open(ctx, node.Config{Settings: s, Database: source, Consumer: consumer, Logger: logger})
+	n, err := node.Open(ctx, node.Config{
+		Settings: s, Database: source, Consumer: consumer + s.TopicSuffix, TopicSuffix: s.TopicSuffix, Logger: logger,
+		IDPrefix: idPrefix, NewID: func() string { return idPrefix + uuid.Must(uuid.NewV7()).String() },
+	})
 	if err != nil {
 		return err
 	}
@@ -69,21 +76,24 @@ func (p program) serve(c *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
+	stopped := make(chan error, 1)
 	go func() {
-		// A server that ends by itself ends the process.
 		select {
-		case <-served:
+		case <-served: // a server that ends by itself ends the process
 			stop()
-		case <-ctx.Done():
+		case <-ctx.Done(): // no new orders while those under way end
 		}
+		stopped <- shutdown(s.DrainTimeout)
 	}()
 	logger.Info("the shop begins", "roles", s.Roles.String(), "settings", s)
 	if n.Wait(ctx) {
 		logger.Info("ready")
 		err = n.Run(ctx, s.Roles)
 	}
+	stop()
+	err = errors.Join(err, <-stopped)
 	logger.Info("the shop ends")
-	return errors.Join(err, shutdown(s.DrainTimeout))
+	return err
 }
 
 // listen starts the HTTP server. Without the role api it only tells how the

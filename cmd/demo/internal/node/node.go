@@ -27,6 +27,7 @@ import (
 	"github.com/sluicegate/sluicegate/forwarder"
 	"github.com/sluicegate/sluicegate/internal/database"
 	"github.com/sluicegate/sluicegate/middleware/deadletter"
+	"github.com/sluicegate/sluicegate/middleware/idempotency"
 )
 
 // Config of a Node. The zero value of a field that says so is its default.
@@ -41,6 +42,8 @@ type Config struct {
 	IDPrefix string
 	// NewID names orders. Default: a UUIDv7.
 	NewID func() string
+	// Records keeps the idempotency records. Default: what Settings say.
+	Records idempotency.Store
 	// Faults, BreakPublisher and BreakSubscriber inject faults. Default: none.
 	Faults          shop.Faults
 	BreakPublisher  func(fault.Broker) fault.Broker
@@ -84,6 +87,9 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	}
 	if n.store, err = openStore(cfg.Settings.Idempotency); err != nil {
 		return nil, err
+	}
+	if cfg.Records != nil {
+		n.store.records = cfg.Records
 	}
 	dialect := cfg.Database.Dialect()
 	n.box, err = forwarder.New(n.db, forwarder.Config{Dialect: dialect, Logger: cfg.Logger, Relay: n.relayConfig()})

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -66,6 +67,30 @@ func (n *Node) Idle(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("count the outbox: %w", err)
 	}
 	return waiting == 0, nil
+}
+
+// ErrShared says that others use the outbox.
+var ErrShared = errors.New("others use the outbox of this database")
+
+// Alone returns an error where a relay of another process is at work on the
+// outbox, or messages of others wait in it, and the broker ends at this process:
+// what one side publishes would not reach the other.
+func (n *Node) Alone(ctx context.Context) error {
+	if n.broker.Capabilities().SplitProcesses {
+		return nil
+	}
+	d := n.cfg.Database.Dialect()
+	var relays, waiting int
+	query := "SELECT (SELECT COUNT(*) FROM " + sqldialect.Names{}.Table(d, schema.Lease) + " WHERE expires_at > " + d.Now() + "), " +
+		"(SELECT COUNT(*) FROM " + sqldialect.Names{}.Table(d, schema.Outbox) + ")"
+	if err := n.db.QueryRowContext(ctx, query).Scan(&relays, &waiting); err != nil {
+		return fmt.Errorf("look whether others use the outbox: %w", err)
+	}
+	if relays+waiting > 0 {
+		return fmt.Errorf("%w, and a %s broker does not reach them: %d leases of relays are held (a crashed process holds them for some seconds), %d messages wait; use another database, or a broker of several processes",
+			ErrShared, n.broker.Capabilities().Driver, relays, waiting)
+	}
+	return nil
 }
 
 // Wait prepares the node as soon as everything can be reached, however long

@@ -21,6 +21,7 @@ const (
 	keyInsecure    = "insecure_listen"
 	keyRoles       = "roles"
 	keyDrain       = "drain_timeout"
+	keySuffix      = "topic_suffix"
 	keyLogLevel    = "log_level"
 )
 
@@ -43,6 +44,7 @@ var fields = []field{
 	{key: keyInsecure, fallback: "false"},
 	{key: keyRoles, fallback: "api,relay,payment,stock,points,shipping"},
 	{key: keyDrain, fallback: "10s"},
+	{key: keySuffix},
 	{key: keyLogLevel, fallback: "error", serve: "info"},
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -55,6 +56,10 @@ func (v values) parse(_ Command, problems *Problems) Settings {
 	insecure, err := strconv.ParseBool(v.text(keyInsecure))
 	if err != nil {
 		check(keyInsecure, errors.New("must be true or false"))
+	}
+	s.TopicSuffix = v.text(keySuffix)
+	if !topicSuffix.MatchString(s.TopicSuffix) {
+		check(keySuffix, errors.New("must be at most 100 letters, digits, dots, _ and -"))
 	}
 	s.Listen = v.text(keyListen)
 	check(keyListen, listenAddress(s.Listen, insecure))
@@ -124,6 +129,8 @@ func idempotencyURL(raw string) error {
 	}
 	return nil
 }
+
+var topicSuffix = regexp.MustCompile(`^[A-Za-z0-9._-]{0,100}$`)
 
 func number(text string, low, high int) (int, error) {
 	n, err := strconv.Atoi(text)

@@ -27,6 +27,7 @@ type Settings struct {
 	ListenSet    bool   // it was asked for
 	Roles        role.Set
 	DrainTimeout time.Duration // how long handlers under way may go on
+	TopicSuffix  string        // ends the names of topics and groups
 
 	LogLevel slog.Level
 }

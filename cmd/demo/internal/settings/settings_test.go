@@ -104,6 +104,7 @@ func TestEveryProblemIsToldWithItsPlaceAndNoSecret(t *testing.T) {
 			want: []string{`"api" is given twice`, `did you mean "payment"?`, "dashboard is not there yet", "empty role"}},
 		{name: "addresses", cmd: Serve, flags: map[string]string{"listen": "8080"}, want: []string{"--listen: must be host:port"}},
 		{name: "an open address", cmd: Serve, flags: map[string]string{"listen": ":8080"}, want: []string{"open to other machines", "--insecure-listen"}},
+		{name: "a topic", cmd: Serve, flags: map[string]string{"topic-suffix": "a b"}, want: []string{"--topic-suffix: must be at most 100"}},
 		{name: "a port", cmd: Serve, flags: map[string]string{"listen": "127.0.0.1:99999"}, want: []string{"0 to 65535"}},
 		{name: "a part of the shop without servers", cmd: Serve, flags: map[string]string{"roles": "api", "idempotency": "memory://"},
 			want: []string{"SQLite serves one process", "the memory broker ends at the process", "records in memory are lost"}},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 
@@ -38,8 +39,7 @@ func (s *Shop) Services() map[string]Service {
 // pay sets the order paid and tells so.
 func (s *Shop) pay(ctx context.Context, tx *sql.Tx, msg *message.Message) ([]*message.Message, error) {
 	o, err := s.act(ctx, tx, "payment", msg, func(o Order) error {
-		_, err := tx.ExecContext(ctx, s.cfg.Dialect.Bind("UPDATE orders SET status = ? WHERE id = ?"), Paid, o.ID)
-		return err
+		return s.setPaid(ctx, tx, o.ID)
 	})
 	if err != nil {
 		return nil, err
@@ -50,6 +50,21 @@ func (s *Shop) pay(ctx context.Context, tx *sql.Tx, msg *message.Message) ([]*me
 		return nil, err
 	}
 	return []*message.Message{out}, nil
+}
+
+// setPaid also finds that a message of another shop has come by: its order is
+// not here, and no attempt will find it.
+func (s *Shop) setPaid(ctx context.Context, tx *sql.Tx, id string) error {
+	var status string
+	err := tx.QueryRowContext(ctx, s.cfg.Dialect.Bind("SELECT status FROM orders WHERE id = ?"), id).Scan(&status)
+	if errors.Is(err, sql.ErrNoRows) {
+		return failure.Permanent(ErrNotFound)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, s.cfg.Dialect.Bind("UPDATE orders SET status = ? WHERE id = ?"), Paid, id)
+	return err
 }
 
 // act reads the order of msg, has effect happen, and appends to the ledger,
