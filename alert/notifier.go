@@ -123,15 +123,15 @@ func (n *Notifier) Emit(a Alert) {
 func (n *Notifier) take(a Alert, now time.Time) (queued bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	print := a.Fingerprint()
-	e := n.known[print]
+	fingerprint := a.Fingerprint()
+	e := n.known[fingerprint]
 	if e == nil {
 		if len(n.known) >= n.cfg.Buffer && !n.forget(now) {
 			n.stats.Dropped += int64(a.Count)
 			return false
 		}
 		e = &entry{}
-		n.known[print] = e
+		n.known[fingerprint] = e
 	}
 	count := e.alert.Count
 	e.alert = a
@@ -147,9 +147,9 @@ func (n *Notifier) take(a Alert, now time.Time) (queued bool) {
 
 // forget makes room by dropping fingerprints whose repeat time is over.
 func (n *Notifier) forget(now time.Time) bool {
-	for print, e := range n.known {
+	for fingerprint, e := range n.known {
 		if !e.queued && now.Sub(e.sentAt) >= n.cfg.Repeat {
-			delete(n.known, print)
+			delete(n.known, fingerprint)
 		}
 	}
 	return len(n.known) < n.cfg.Buffer

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluicegate/sluicegate/alert"
+	"github.com/sluicegate/sluicegate/internal/backoff"
 )
 
 // channel records what it accepts, and fails or blocks on demand.
@@ -64,6 +65,15 @@ func start(t *testing.T, c alert.Channel, cfg alert.Config) (*alert.Notifier, fu
 	}
 }
 
+// pause lets d pass in a bubble, and all that then happens.
+func pause(t *testing.T, d time.Duration) {
+	t.Helper()
+	if err := backoff.Wait(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Wait()
+}
+
 func dead(key string) alert.Alert { return alert.Alert{Name: "dead", Handler: "shop/stock", Key: key} }
 
 func TestAPersonIsToldOnceAndAgainWithTheCountAfterRepeat(t *testing.T) {
@@ -75,13 +85,13 @@ func TestAPersonIsToldOnceAndAgainWithTheCountAfterRepeat(t *testing.T) {
 		for i := range 99 {
 			n.Emit(dead(fmt.Sprint(i)))
 		}
-		<-time.After(4*time.Hour - time.Second)
+		pause(t, 4*time.Hour-time.Second)
 		n.Emit(dead("suppressed"))
 		synctest.Wait()
 		if len(c.sent) != 1 || c.sent[0].Count != 1 || c.sent[0].Severity != alert.Warning || c.sent[0].At.IsZero() {
 			t.Fatalf("sent %+v", c.sent)
 		}
-		<-time.After(time.Second)
+		pause(t, time.Second)
 		n.Emit(dead("last"))
 		synctest.Wait()
 		if len(c.sent) != 2 || c.sent[1].Count != 101 || c.sent[1].Key != "last" {
@@ -131,7 +141,7 @@ func TestEmitNeverBlocksAndWhatFindsNoPlaceIsCounted(t *testing.T) {
 		close(c.block)
 		synctest.Wait()
 		// Those that are remembered make room once their repeat time is over.
-		<-time.After(5 * time.Hour)
+		pause(t, 5*time.Hour)
 		n.Emit(alert.Alert{Name: "new"})
 		synctest.Wait()
 		if s := n.Stats(); s.Sent != 4 || s.Dropped != 14 {
@@ -150,7 +160,7 @@ func TestWhatComesWhileItsLikeIsBeingSentIsCountedForTheNext(t *testing.T) {
 		n.Emit(dead("2"))
 		close(c.block)
 		synctest.Wait()
-		<-time.After(time.Minute)
+		pause(t, time.Minute)
 		n.Emit(dead("3"))
 		synctest.Wait()
 		if len(c.sent) != 2 || c.sent[0].Count != 1 || c.sent[1].Count != 2 {
@@ -171,7 +181,7 @@ func TestAFailingChannelIsTriedAgainAfterGrowingPauses(t *testing.T) {
 		n, stop := start(t, c, alert.Config{})
 		begun := time.Now()
 		n.Emit(dead("1"))
-		<-time.After(time.Minute)
+		pause(t, time.Minute)
 		if len(c.at) != 1 || c.at[0].Sub(begun) != 7*time.Second { // 1 + 2 + 4
 			t.Fatalf("%v", c.at)
 		}
@@ -190,7 +200,7 @@ func TestAnAlertThatTheChannelRefusesIsGivenUpAndBlocksNoOther(t *testing.T) {
 		n, stop := start(t, c, alert.Config{MaxAttempts: 2})
 		n.Emit(alert.Alert{Name: "refused"})
 		n.Emit(alert.Alert{Name: "next"})
-		<-time.After(time.Minute)
+		pause(t, time.Minute)
 		n.Emit(alert.Alert{Name: "refused"}) // within Repeat, but nobody was told
 		synctest.Wait()
 		if len(c.sent) != 2 || c.sent[0].Name != "next" || c.sent[1].Name != "refused" || c.sent[1].Count != 2 {

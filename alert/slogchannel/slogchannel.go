@@ -47,7 +47,7 @@ func (c *Channel) Send(ctx context.Context, a alert.Alert) error {
 	if text == "" {
 		text = a.Name
 	}
-	c.logger.LogAttrs(ctx, level(a.Severity), text, attrs...)
+	c.logger.LogAttrs(ctx, level(a.Severity), text, attrs...) //nolint:sloglint // the alert is the message
 	return nil
 }
 

@@ -13,8 +13,8 @@ import (
 
 func TestTheBoundGrowsByTheMultiplierUpToTheCap(t *testing.T) {
 	p := backoff.Policy{Initial: 20 * time.Millisecond, Max: 150 * time.Millisecond, Multiplier: 2}
-	for i, want := range []time.Duration{20, 40, 80, 150, 150} {
-		if got := p.Delay(i + 1); got != want*time.Millisecond {
+	for i, want := range []int{20, 40, 80, 150, 150} {
+		if got := p.Delay(i + 1); got.Milliseconds() != int64(want) {
 			t.Errorf("after %d failures: %s, want %dms", i+1, got, want)
 		}
 	}

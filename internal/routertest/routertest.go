@@ -40,36 +40,36 @@ type Router struct {
 
 // Start runs h behind middlewares, the first of which is the outermost, and
 // closes the Router at the end of the test.
-func Start(t testing.TB, h message.HandlerFunc, middlewares ...message.HandlerMiddleware) *Router {
-	t.Helper()
-	return StartNamed(t, Handler, h, middlewares...)
+func Start(tb testing.TB, h message.HandlerFunc, middlewares ...message.HandlerMiddleware) *Router {
+	tb.Helper()
+	return StartNamed(tb, Handler, h, middlewares...)
 }
 
 // StartNamed is Start with another name for the handler.
-func StartNamed(t testing.TB, name string, h message.HandlerFunc, middlewares ...message.HandlerMiddleware) *Router {
-	t.Helper()
+func StartNamed(tb testing.TB, name string, h message.HandlerFunc, middlewares ...message.HandlerMiddleware) *Router {
+	tb.Helper()
 	router, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	r := &Router{Published: &Publisher{}, router: router, sub: &subscriber{out: make(chan *message.Message)}, ran: make(chan error, 1)}
 	router.AddMiddleware(middlewares...)
 	router.AddHandler(name, Topic, r.sub, Outputs, r.Published, h)
 	go func() { r.ran <- router.Run(context.Background()) }()
 	<-router.Running()
-	t.Cleanup(func() { r.Close(t) })
+	tb.Cleanup(func() { r.Close(tb) })
 	return r
 }
 
 // Close closes the Router, which cancels the contexts of messages in flight,
 // and waits until it has ended. It may be called again.
-func (r *Router) Close(t testing.TB) {
-	t.Helper()
+func (r *Router) Close(tb testing.TB) {
+	tb.Helper()
 	if r.ran == nil {
 		return
 	}
 	if err := errors.Join(r.router.Close(), <-r.ran); err != nil {
-		t.Error(err)
+		tb.Error(err)
 	}
 	r.ran = nil
 }

@@ -54,19 +54,15 @@ func TestShutdownAbsenceAndSuccessAreNoAlert(t *testing.T) {
 	}
 	done, cancel := context.WithCancel(t.Context())
 	cancel()
-	for name, c := range map[string]struct {
-		ctx context.Context
-		err error
-	}{
-		"shutdown": {done, errBoom},
-		"absence":  {t.Context(), failure.Unavailable(errBoom)},
-		"success":  {t.Context(), nil},
-	} {
-		_, err := m(func(*message.Message) ([]*message.Message, error) { return nil, c.err })(message.NewMessageWithContext(c.ctx, "1", nil))
-		if !errors.Is(err, c.err) || len(told) != 0 {
+	check := func(ctx context.Context, name string, want error) {
+		_, err := m(func(*message.Message) ([]*message.Message, error) { return nil, want })(message.NewMessageWithContext(ctx, "1", nil))
+		if !errors.Is(err, want) || len(told) != 0 {
 			t.Errorf("%s: %v, told %v", name, err, told)
 		}
 	}
+	check(done, "shutdown", errBoom)
+	check(t.Context(), "absence", failure.Unavailable(errBoom))
+	check(t.Context(), "success", nil)
 	// The handler's own cancelled context is a failure.
 	_, _ = m(func(*message.Message) ([]*message.Message, error) { return nil, context.Canceled })(message.NewMessage("1", nil))
 	if len(told) != 1 {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/sluicegate/sluicegate/internal/backoff"
 	"github.com/sluicegate/sluicegate/internal/delivery"
 	"github.com/sluicegate/sluicegate/internal/event"
 	"github.com/sluicegate/sluicegate/internal/failure"
@@ -106,7 +107,7 @@ func TestWithoutALayerThatCountsThereIsOneAttempt(t *testing.T) {
 		msg.Metadata.Set(header.IdempotencyKey, "order-1")
 		start := time.Now()
 		_, _ = wrap(t, s, deadletter.Config{}, func(*message.Message) ([]*message.Message, error) {
-			<-time.After(time.Second)
+			_ = backoff.Wait(context.Background(), time.Second)
 			return nil, errBoom
 		})(msg)
 		l := s.letters[0]
@@ -167,7 +168,7 @@ func TestStoringOutlivesAShutdownButNotItsTimeout(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		s := &shelf{put: func(ctx context.Context) error {
 			cancel() // the router closes while the letter is on its way
-			<-time.After(time.Second)
+			_ = backoff.Wait(context.Background(), time.Second)
 			return ctx.Err()
 		}}
 		if _, err := wrap(t, s, deadletter.Config{}, failing(errBoom))(message.NewMessageWithContext(ctx, "1", nil)); err != nil || len(s.letters) != 1 {

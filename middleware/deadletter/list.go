@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -27,19 +28,19 @@ type Filter struct {
 }
 
 func (f Filter) where() (string, []any) {
-	var text string
+	var text strings.Builder
 	var args []any
 	for _, c := range []struct{ column, value string }{{"consumer", f.Consumer}, {"handler", f.Handler}, {"topic", f.Topic}} {
 		if c.value != "" {
-			text += " AND " + c.column + " = ?"
+			text.WriteString(" AND " + c.column + " = ?")
 			args = append(args, column(c.value))
 		}
 	}
 	if f.After > 0 {
-		text += " AND id > ?"
+		text.WriteString(" AND id > ?")
 		args = append(args, f.After)
 	}
-	return text, args
+	return text.String(), args
 }
 
 // List returns a page of the letters that f selects, oldest first.

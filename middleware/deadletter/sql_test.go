@@ -37,7 +37,10 @@ func migrated(t *testing.T) *sql.DB {
 }
 
 func TestSQLite(t *testing.T) {
-	deadlettertest.Run(t, func(t *testing.T) deadlettertest.Harness { return deadlettertest.Harness{DB: migrated(t)} })
+	deadlettertest.Run(t, func(t *testing.T) deadlettertest.Harness {
+		t.Helper()
+		return deadlettertest.Harness{DB: migrated(t)}
+	})
 }
 
 func TestWithoutTheTableTheMessageIsNotAcked(t *testing.T) {

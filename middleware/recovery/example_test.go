@@ -17,8 +17,8 @@ func Example() {
 	}
 	// On a router: router.AddMiddleware(…, recoverer), the innermost one.
 	handler := recoverer(func(*message.Message) ([]*message.Message, error) {
-		var stock map[string]int
-		stock["shoe"]--
+		var shop struct{ stock map[string]int }
+		shop.stock["shoe"]--
 		return nil, nil
 	})
 	_, err = handler(message.NewMessage("1", nil))

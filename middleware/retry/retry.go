@@ -99,7 +99,7 @@ func (r run) tell(msg *message.Message, n int, delay time.Duration, err error) {
 
 // entry is the message as it came in.
 type entry struct {
-	ctx      context.Context
+	ctx      context.Context //nolint:containedctx // the message's own, to be put back
 	uuid     string
 	payload  message.Payload
 	metadata message.Metadata

@@ -12,7 +12,6 @@ import (
 
 	"github.com/sluicegate/sluicegate/internal/delivery"
 	"github.com/sluicegate/sluicegate/internal/event"
-	"github.com/sluicegate/sluicegate/internal/routertest"
 	"github.com/sluicegate/sluicegate/middleware/retry"
 )
 
@@ -74,8 +73,9 @@ func TestDelaysAreTheConfiguredOnesAndEveryoneIsToldTheTrueDelay(t *testing.T) {
 			return nil, errBoom
 		})
 		_, _ = h(message.NewMessage("1", nil))
-		for i, want := range []time.Duration{20, 40, 80, 150, 150} {
-			want *= time.Millisecond
+		for i, want := range []time.Duration{
+			20 * time.Millisecond, 40 * time.Millisecond, 80 * time.Millisecond, 150 * time.Millisecond, 150 * time.Millisecond,
+		} {
 			if at[i+1] != want || hook[i] != want || observed[i] != want {
 				t.Errorf("wait %d: kept %s, hook %s, observed %s, want %s", i+1, at[i+1], hook[i], observed[i], want)
 			}
@@ -283,49 +283,4 @@ func TestAPanicPassesThroughAndThePreviousContextIsBack(t *testing.T) {
 		msg.SetContext(context.Background())
 		panic("boom")
 	})(msg)
-}
-
-func TestItWorksAloneOnAPlainRouter(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m, err := retry.New(retry.Config{Observe: func(e retry.Event) {
-			if e.Handler != routertest.Handler || e.Topic != routertest.Topic {
-				t.Errorf("%+v", e)
-			}
-		}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		good, bad := 0, 0
-		r := routertest.Start(t, func(msg *message.Message) ([]*message.Message, error) {
-			if msg.UUID == "bad" {
-				bad++
-				return nil, errBoom
-			}
-			if good++; good < 3 {
-				return nil, errBoom
-			}
-			return nil, nil
-		}, m)
-		if got := r.Deliver(message.NewMessage("good", nil)); got != routertest.Acked || good != 3 {
-			t.Errorf("%s after %d attempts", got, good)
-		}
-		if got := r.Deliver(message.NewMessage("bad", nil)); got != routertest.Nacked || bad != 3 {
-			t.Errorf("%s after %d attempts", got, bad)
-		}
-	})
-}
-
-func TestInvalidValuesAreReportedTogetherByField(t *testing.T) {
-	_, err := retry.New(retry.Config{MaxAttempts: -1, Initial: -1, Max: -1, Multiplier: 0.5, Jitter: 9})
-	for _, field := range []string{"Config.MaxAttempts", "Config.Initial", "Config.Max:", "Config.Multiplier", "Config.Jitter"} {
-		if err == nil || !strings.Contains(err.Error(), field) {
-			t.Errorf("%s is not named in %v", field, err)
-		}
-	}
-	if _, err := retry.New(retry.Config{Initial: time.Minute, Max: time.Second}); err == nil || !strings.Contains(err.Error(), "Config.Max:") {
-		t.Errorf("Max below Initial: %v", err)
-	}
-	if _, err := retry.New(retry.Config{Initial: time.Minute}); err != nil {
-		t.Errorf("a long Initial alone must raise the default of Max: %v", err)
-	}
 }

@@ -27,8 +27,8 @@ func wrap(t *testing.T, r *recorder, h message.HandlerFunc) message.HandlerFunc 
 	return m(h)
 }
 
-func traced(uuid string) *message.Message {
-	msg := message.NewMessage(uuid, []byte("card 4111"))
+func traced() *message.Message {
+	msg := message.NewMessage("1", []byte("card 4111"))
 	msg.Metadata.Set(header.TraceParent, parent)
 	msg.Metadata.Set(header.TraceState, "vendor=x")
 	msg.Metadata.Set("secret", "hunter2")
@@ -37,7 +37,7 @@ func traced(uuid string) *message.Message {
 
 func TestTheTraceOfTheMessageGoesOnInTheHandlerAndInItsOutputs(t *testing.T) {
 	r := &recorder{}
-	msg := traced("1")
+	msg := traced()
 	entry := delivery.With(t.Context(), &delivery.Delivery{})
 	msg.SetContext(entry)
 	out, err := wrap(t, r, func(msg *message.Message) ([]*message.Message, error) {
@@ -73,7 +73,7 @@ func TestAnInnerLayerThatPublishesHasItsOutputsPrepared(t *testing.T) {
 	_, _ = wrap(t, r, func(msg *message.Message) ([]*message.Message, error) {
 		delivery.From(msg.Context()).Outgoing(prepared)
 		return nil, nil
-	})(traced("1"))
+	})(traced())
 	if !strings.Contains(prepared.Metadata.Get(header.TraceParent), "0af7651916cd43dd8448eb211c80319c") {
 		t.Fatalf("%v", prepared.Metadata)
 	}
@@ -81,7 +81,7 @@ func TestAnInnerLayerThatPublishesHasItsOutputsPrepared(t *testing.T) {
 
 func TestTheSpanFollowsTheConventionsAndHoldsNoPayloadOrMetadata(t *testing.T) {
 	r := &recorder{}
-	msg := traced("1")
+	msg := traced()
 	msg.SetContext(delivery.With(t.Context(), &delivery.Delivery{Consumer: "shop", Handler: "stock", Topic: "orders"}))
 	boom := errors.New("boom " + strings.Repeat("错", 1000))
 	_, err := wrap(t, r, func(msg *message.Message) ([]*message.Message, error) {
@@ -122,7 +122,7 @@ func TestASpanEndsAlsoOnAPanic(t *testing.T) {
 			t.Error("want the panic and an ended span")
 		}
 	}()
-	_, _ = wrap(t, r, func(*message.Message) ([]*message.Message, error) { panic("boom") })(traced("1"))
+	_, _ = wrap(t, r, func(*message.Message) ([]*message.Message, error) { panic("boom") })(traced())
 }
 
 func TestAloneOnAPlainRouterTheRouterPublishesWhatIsTraced(t *testing.T) {
@@ -134,7 +134,7 @@ func TestAloneOnAPlainRouterTheRouterPublishesWhatIsTraced(t *testing.T) {
 	r := routertest.Start(t, func(*message.Message) ([]*message.Message, error) {
 		return []*message.Message{message.NewMessage("out", nil)}, nil
 	}, m)
-	if got := r.Deliver(traced("1")); got != routertest.Acked {
+	if got := r.Deliver(traced()); got != routertest.Acked {
 		t.Fatal(got)
 	}
 	if got := r.Published.All()[0].Metadata.Get(header.TraceParent); !strings.Contains(got, "0af7651916cd43dd8448eb211c80319c") {

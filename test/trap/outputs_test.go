@@ -132,7 +132,7 @@ func TestAFailedPublishIsSeenAndRepeatedWithoutASecondEffectInTheSQLChain(t *tes
 	go func() { relayed <- box.Relay(ctx, pub) }()
 	select {
 	case <-pub.done:
-	case <-time.After(30 * time.Second):
+	case <-timeLimit(t, soon):
 		t.Error("the output was not delivered")
 	}
 	cancel()

@@ -14,6 +14,7 @@ import (
 
 // servers runs a test on both real databases.
 func servers(t *testing.T, test func(t *testing.T, s *server)) {
+	t.Helper()
 	t.Run("PostgreSQL", func(t *testing.T) { test(t, postgres(t)) })
 	t.Run("MariaDB", func(t *testing.T) { test(t, mariadb(t)) })
 }
@@ -23,6 +24,7 @@ var quick = forwarder.RelayConfig{MaxAttempts: 5, RetryMin: 5 * time.Millisecond
 
 func TestARowThatAlwaysFailsBlocksTheForwarderForEverAndOursSetsItAside(t *testing.T) {
 	servers(t, func(t *testing.T, s *server) {
+		t.Helper()
 		plain, ours := both(t, s, quick)
 		for name, c := range map[string]struct {
 			relay     relay
@@ -37,7 +39,7 @@ func TestARowThatAlwaysFailsBlocksTheForwarderForEverAndOursSetsItAside(t *testi
 					}
 					return nil
 				})
-				commit(t, s, c.relay, "topic", "bad", "good")
+				commit(t, s, c.relay, "bad", "good")
 				c.relay.run(t, b)
 				limit := while
 				if c.delivered {
@@ -63,7 +65,7 @@ func TestARowThatAlwaysFailsBlocksTheForwarderForEverAndOursSetsItAside(t *testi
 func setAside(t *testing.T, s *server, uuid string) {
 	t.Helper()
 	status, reason := "", ""
-	for deadline := time.Now().Add(soon); time.Now().Before(deadline); <-time.After(20 * time.Millisecond) {
+	for deadline := time.Now().Add(soon); time.Now().Before(deadline); <-timeLimit(t, 20*time.Millisecond) {
 		err := s.QueryRow("SELECT status, error FROM "+s.prefix+"outbox_history WHERE message_uuid = '"+uuid+"'").Scan(&status, &reason)
 		if err == nil {
 			break
@@ -95,7 +97,7 @@ func TestAMessageInFlightBlocksTheBusinessInsertOnMariaDBAndOursDoesNot(t *testi
 				}
 				return nil
 			})
-			commit(t, s, c.relay, "topic", "slow")
+			commit(t, s, c.relay, "slow")
 			c.relay.run(t, b)
 			if _, ok := within(t, inFlight, soon); !ok {
 				t.Fatal("the first message was not reached")
@@ -142,7 +144,7 @@ func TestAnUnrelatedOpenTransactionStallsTheForwarderOnPostgreSQLAndOursGoesOn(t
 		t.Run(name, func(t *testing.T) {
 			b := newBroker(nil)
 			c.relay.run(t, b)
-			commit(t, s, c.relay, "topic", "before")
+			commit(t, s, c.relay, "before")
 			if uuid, ok := within(t, b.took, soon); !ok || uuid != "before" {
 				t.Fatalf("without an open transaction: %q, %t", uuid, ok)
 			}
@@ -151,7 +153,7 @@ func TestAnUnrelatedOpenTransactionStallsTheForwarderOnPostgreSQLAndOursGoesOn(t
 			if _, err := other.Exec("INSERT INTO " + s.prefix + "effect (id) VALUES ('elsewhere')"); err != nil {
 				t.Fatal(err)
 			}
-			commit(t, s, c.relay, "topic", "during")
+			commit(t, s, c.relay, "during")
 			limit := while
 			if !c.stalled {
 				limit = soon
@@ -180,6 +182,7 @@ func TestAnUnrelatedOpenTransactionStallsTheForwarderOnPostgreSQLAndOursGoesOn(t
 // A clean stop in the middle of a batch, and a new start.
 func TestACleanStopMakesTheForwarderSendAgainFromTheFirstMessageAndOursDoesNot(t *testing.T) {
 	servers(t, func(t *testing.T, s *server) {
+		t.Helper()
 		plain, ours := both(t, s, quick)
 		uuids := []string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"}
 		for name, c := range map[string]struct {
@@ -187,7 +190,7 @@ func TestACleanStopMakesTheForwarderSendAgainFromTheFirstMessageAndOursDoesNot(t
 			twice bool
 		}{"plain": {plain, true}, "ours": {ours, false}} {
 			t.Run(name, func(t *testing.T) {
-				commit(t, s, c.relay, "topic", uuids...)
+				commit(t, s, c.relay, uuids...)
 				sent := map[string]int{}
 				reached, release := make(chan struct{}), make(chan struct{})
 				var once atomic.Bool
@@ -201,13 +204,13 @@ func TestACleanStopMakesTheForwarderSendAgainFromTheFirstMessageAndOursDoesNot(t
 				stop := c.relay.run(t, b)
 				select {
 				case <-reached:
-				case <-time.After(soon):
+				case <-timeLimit(t, soon):
 					t.Fatal("the sixth message was not reached")
 				}
 				stopped := make(chan struct{})
 				go func() { stop(); close(stopped) }()
 				// The stop is under way, and then the broker answers.
-				<-time.After(100 * time.Millisecond)
+				<-timeLimit(t, 100*time.Millisecond)
 				close(release)
 				<-stopped
 				c.relay.run(t, b)

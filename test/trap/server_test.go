@@ -89,11 +89,11 @@ type relay interface {
 }
 
 // commit writes messages, each in a transaction of its own.
-func commit(t *testing.T, s *server, r relay, topic string, uuids ...string) {
+func commit(t *testing.T, s *server, r relay, uuids ...string) {
 	t.Helper()
 	for _, uuid := range uuids {
 		tx := must(s.BeginTx(t.Context(), nil))(t)
-		if err := r.publish(tx, topic, uuid); err != nil {
+		if err := r.publish(tx, "topic", uuid); err != nil {
 			t.Fatal(err)
 		}
 		if err := tx.Commit(); err != nil {
@@ -228,13 +228,21 @@ func (*broker) Close() error { return nil }
 // the message's own fault.
 func (*broker) Check(context.Context) error { return nil }
 
+// timeLimit returns a channel that gives a value after d.
+func timeLimit(t *testing.T, d time.Duration) <-chan time.Time {
+	t.Helper()
+	timer := time.NewTimer(d)
+	t.Cleanup(func() { timer.Stop() })
+	return timer.C
+}
+
 // within waits until c gives a value.
 func within[T any](t *testing.T, c <-chan T, d time.Duration) (v T, ok bool) {
 	t.Helper()
 	select {
 	case v = <-c:
 		return v, true
-	case <-time.After(d):
+	case <-timeLimit(t, d):
 		return v, false
 	}
 }

@@ -35,6 +35,7 @@ func (s *server) insert() string { return "INSERT INTO " + s.prefix + "effect (i
 // offers, and fails twice.
 func TestANackOfTheSQLSubscriberKeepsWhatTheHandlerWroteAndOursRollsBack(t *testing.T) {
 	servers(t, func(t *testing.T, s *server) {
+		t.Helper()
 		t.Run("plain", func(t *testing.T) {
 			plain := newPlain(t, s)
 			messages, _ := plain.adapters()
@@ -65,7 +66,7 @@ func TestANackOfTheSQLSubscriberKeepsWhatTheHandlerWroteAndOursRollsBack(t *test
 				}
 			}
 			n := 0
-			for deadline := time.Now().Add(soon); n == 0 && time.Now().Before(deadline); <-time.After(10 * time.Millisecond) {
+			for deadline := time.Now().Add(soon); n == 0 && time.Now().Before(deadline); <-timeLimit(t, 10*time.Millisecond) {
 				n = s.effects(t)
 			}
 			if n != 3 {
@@ -138,6 +139,7 @@ func TestDeadLetters(t *testing.T) {
 	for name, openServer := range map[string]func(*testing.T) *server{"PostgreSQL": postgres, "MariaDB": mariadb} {
 		t.Run(name, func(t *testing.T) {
 			deadlettertest.Run(t, func(t *testing.T) deadlettertest.Harness {
+				t.Helper()
 				s := openServer(t)
 				return deadlettertest.Harness{DB: s.DB, Config: deadletter.SQLConfig{Prefix: s.prefix}}
 			})

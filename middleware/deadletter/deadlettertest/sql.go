@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -44,7 +45,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 }
 
 func letter(n int) deadletter.Letter {
-	msg := message.NewMessage(fmt.Sprint("uuid-", n), []byte{0, 1, 255, byte(n)})
+	msg := message.NewMessage(fmt.Sprint("uuid-", n), []byte("\x00\x01\xff"+strconv.Itoa(n)))
 	msg.Metadata.Set("customer", "42 错")
 	return deadletter.Letter{
 		Consumer: "shop", Handler: fmt.Sprint("handler-", n%2), Topic: fmt.Sprint("topic-", n%3), Key: fmt.Sprint("key-", n),
@@ -69,6 +70,7 @@ func put(t *testing.T, s *deadletter.SQLStore, l deadletter.Letter) deadletter.L
 }
 
 func comesBack(t *testing.T, s *deadletter.SQLStore, _ *sql.DB) {
+	t.Helper()
 	want := letter(1)
 	listed := put(t, s, want)
 	got, err := s.Get(t.Context(), listed.ID)
@@ -90,6 +92,7 @@ func comesBack(t *testing.T, s *deadletter.SQLStore, _ *sql.DB) {
 }
 
 func hostile(t *testing.T, s *deadletter.SQLStore, _ *sql.DB) {
+	t.Helper()
 	l := letter(1)
 	l.Message = &message.Message{Metadata: message.Metadata{"bytes": "a\x00\xff\xfe", `quote"'\`: `{"base64":"eA=="}`}}
 	l.Reason = "nul \x00 and \xff " + strings.Repeat("错", 3000)
@@ -121,6 +124,7 @@ func hostile(t *testing.T, s *deadletter.SQLStore, _ *sql.DB) {
 }
 
 func rolledBack(t *testing.T, s *deadletter.SQLStore, db *sql.DB) {
+	t.Helper()
 	for _, commit := range []bool{false, true} {
 		tx, err := db.BeginTx(t.Context(), nil)
 		if err != nil {
@@ -143,6 +147,7 @@ func rolledBack(t *testing.T, s *deadletter.SQLStore, db *sql.DB) {
 }
 
 func pages(t *testing.T, s *deadletter.SQLStore, _ *sql.DB) {
+	t.Helper()
 	for n := range 10 {
 		if err := s.Put(t.Context(), letter(n)); err != nil {
 			t.Fatal(err)
@@ -185,6 +190,7 @@ func pages(t *testing.T, s *deadletter.SQLStore, _ *sql.DB) {
 }
 
 func notFound(t *testing.T, s *deadletter.SQLStore, _ *sql.DB) {
+	t.Helper()
 	if _, err := s.Get(t.Context(), 4711); !errors.Is(err, deadletter.ErrNotFound) {
 		t.Fatal(err)
 	}
