@@ -58,6 +58,26 @@ func TestMemoryIsBoundedByWhatHasNotExpired(t *testing.T) {
 	if n := s.Len(); n > 100 {
 		t.Fatalf("%d records are held, want about the 50 that are alive", n)
 	}
+	// Records that live on stand in nobody's way.
+	for i := range 10 {
+		k := idemstore.Key{Handler: "h", ID: fmt.Sprint("extended", i)}
+		if _, err := s.Claim(ctx, idemstore.Claim{Key: k, Token: "t", Lease: time.Millisecond}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Extend(ctx, k, "t", time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 10_000 {
+		c.advance(time.Millisecond)
+		k := idemstore.Key{Handler: "h", ID: fmt.Sprint("last", i)}
+		if _, err := s.Claim(ctx, idemstore.Claim{Key: k, Token: "t", Lease: 50 * time.Millisecond}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := s.Len(); n > 110 {
+		t.Fatalf("%d records are held, want about the 60 that are alive", n)
+	}
 }
 
 func BenchmarkClaimAndComplete(b *testing.B) {

@@ -52,10 +52,22 @@ func store(t *testing.T, db *stdsql.DB, c *clock, prefix string) *sql.Store {
 	return s
 }
 
+// emptied returns the database that the cases of one test share, without records.
+func emptied(t *testing.T, db *stdsql.DB) *stdsql.DB {
+	t.Helper()
+	for _, prefix := range []string{"sluicegate_", "other_"} {
+		if _, err := db.ExecContext(t.Context(), "DELETE FROM "+prefix+"inbox"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return db
+}
+
 func TestTheSQLStoreConformsOnSQLite(t *testing.T) {
+	shared := open(t, "other_")
 	storetest.Run(t, storetest.Harness{
 		New: func(t *testing.T) storetest.Fixture {
-			db, c := open(t, "other_"), &clock{}
+			db, c := emptied(t, shared), &clock{}
 			return storetest.Fixture{Store: store(t, db, c, ""), Other: store(t, db, c, "other_"), Advance: c.advance}
 		},
 		Lacks: []storetest.Feature{storetest.Outage},
@@ -63,9 +75,10 @@ func TestTheSQLStoreConformsOnSQLite(t *testing.T) {
 }
 
 func TestTheSQLStoreConformsInTheHandlersTransactionOnSQLite(t *testing.T) {
+	shared := open(t, "other_")
 	storetest.Run(t, storetest.Harness{
 		New: func(t *testing.T) storetest.Fixture {
-			db, c := open(t, "other_"), &clock{}
+			db, c := emptied(t, shared), &clock{}
 			tx, other := storetest.Tx(db, nil, store(t, db, c, "")), storetest.Tx(db, nil, store(t, db, c, "other_"))
 			t.Cleanup(func() { _, _ = tx.Close(), other.Close() })
 			return storetest.Fixture{Store: tx, Other: other, Advance: c.advance}

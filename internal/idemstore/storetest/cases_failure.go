@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/sluicegate/sluicegate/internal/failure"
 	"github.com/sluicegate/sluicegate/internal/idemstore"
@@ -35,12 +36,16 @@ var failureCases = []testCase{
 		c.want(try("b"), idemstore.Finished, 1)
 	}},
 	{"an ended context is an error of its own and changes nothing", nil, func(c *C) {
-		ctx, cancel := context.WithCancel(c.ctx)
+		cancelled, cancel := context.WithCancel(c.ctx)
 		cancel()
-		for verb, err := range c.operations(ctx, "a") {
-			// That nothing is claimed can be known without the store.
-			if !errors.Is(err, context.Canceled) && !errors.Is(err, idemstore.ErrLeaseLost) || failure.IsUnavailable(err) {
-				c.fatalf("%s with an ended context: error %v, want that of the context", verb, err)
+		late, cancel := context.WithDeadline(c.ctx, time.Unix(1, 0))
+		defer cancel()
+		for _, ctx := range []context.Context{cancelled, late} {
+			for verb, err := range c.operations(ctx, "a") {
+				// That nothing is claimed can be known without the store.
+				if !errors.Is(err, ctx.Err()) && !errors.Is(err, idemstore.ErrLeaseLost) || failure.IsUnavailable(err) {
+					c.fatalf("%s with an ended context: error %v, want %v", verb, err, ctx.Err())
+				}
 			}
 		}
 		c.want(try("b"), idemstore.Won, 1)
