@@ -23,8 +23,7 @@ import (
 func TestMain(m *testing.M) {
 	// Watermill's Deduplicator starts a goroutine that nothing can stop.
 	goleak.VerifyTestMain(m,
-		goleak.IgnoreAnyFunction("github.com/ThreeDotsLabs/watermill/message/router/middleware.(*mapExpiringKeyRepository).cleanOutLoop"),
-		goleak.IgnoreAnyFunction("database/sql.(*DB).connectionOpener"))
+		goleak.IgnoreAnyFunction("github.com/ThreeDotsLabs/watermill/message/router/middleware.(*mapExpiringKeyRepository).cleanOutLoop"))
 }
 
 var errBoom = errors.New("boom")
