@@ -51,6 +51,7 @@ func (r Row) Claim(c Claim, now int64) (Row, Record) {
 		default:
 			verdict = Takeover
 		}
+	default: // absent or released
 	}
 	if verdict != Mine {
 		r.Attempt = max(r.Attempt+1, c.Attempt)

@@ -86,6 +86,7 @@ func (c *claimer) handle(next message.HandlerFunc, msg *message.Message) ([]*mes
 		if c.cfg.TakeoverPolicy == Park {
 			return nil, failure.Permanent(&InDoubtError{Key: key, Attempt: w.rec.Attempt})
 		}
+	default: // ours
 	}
 	return w.run(next)
 }

@@ -34,13 +34,12 @@
 //
 // # What a delivery meets
 //
-//	record            New                                  Transaction
-//	none, released    runs                                 runs
-//	processing, live  waits BusyWait, then goes back       waits BusyWait, then goes back
-//	processing, over  takes over: Config.TakeoverPolicy    runs
-//	done              ack, stored outputs again            ack
-//	parked, dead      ack                                  ack
-//	other fingerprint permanent failure                    permanent failure
+//	none, released     runs
+//	processing, live   waits for BusyWait, then goes back
+//	processing, over   runs; New asks Config.TakeoverPolicy
+//	done               is acked; New returns the stored outputs again
+//	parked, dead       is acked
+//	other fingerprint  is a permanent failure
 //
 // "Goes back" is an error marked as unavailable: it spends no attempt and is
 // not dead-lettered. The same holds where the store cannot be reached before

@@ -173,6 +173,9 @@ var errHandler = errors.New("handler failed")
 
 func failing(*message.Message) ([]*message.Message, error) { return nil, errHandler }
 
+// pass lets d pass on the clock of the bubble.
+func pass(d time.Duration) { <-time.NewTimer(d).C }
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

@@ -124,11 +124,12 @@ func (a *attempt) inTx(ctx context.Context, tx dbtx.Tx, next message.HandlerFunc
 		return errNothing
 	case Mismatch:
 		return &MismatchError{Key: a.claim.Key}
+	default: // ours
 	}
 	a.ran = true
 	own := a.msg.Context()
 	a.msg.SetContext(withFence(ctx, a.rec.Attempt))
-	defer a.msg.SetContext(own)
+	defer a.msg.SetContext(own) //nolint:contextcheck // own is what ctx was made from
 	if a.produced, err = next(a.msg); err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ func TestTheRedisStoreConforms(t *testing.T) {
 	storetest.Run(t, storetest.Harness{
 		Unit: 200 * time.Millisecond,
 		New: func(t *testing.T) storetest.Fixture {
+			t.Helper()
 			w := newWire(t, server(t, "REDIS_URL").Host)
 			client, prefix := redisClient(t, w.addr())
 			store, err := redisstore.New(client, redisstore.Config{Prefix: prefix})
@@ -29,7 +30,7 @@ func TestTheRedisStoreConforms(t *testing.T) {
 			must(t, err)
 			return storetest.Fixture{
 				Store: store, Other: other,
-				Advance: func(d time.Duration) { <-time.After(d) },
+				Advance: func(d time.Duration) { pass(d) },
 				Away: func() func() {
 					w.setCut(true)
 					return func() {
@@ -74,6 +75,7 @@ func sqlHarness(t *testing.T, d sqldialect.Dialect, adapt func(db *sql.DB, s *sq
 		},
 	}
 	return storetest.Harness{New: func(t *testing.T) storetest.Fixture {
+		t.Helper()
 		for _, prefix := range []string{db.prefix, elsewhere} {
 			_, err := db.ExecContext(t.Context(), "DELETE FROM "+prefix+"inbox")
 			must(t, err)
@@ -93,12 +95,14 @@ func sqlHarness(t *testing.T, d sqldialect.Dialect, adapt func(db *sql.DB, s *sq
 
 func TestTheSQLStoreConforms(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, d sqldialect.Dialect) {
+		t.Helper()
 		storetest.Run(t, sqlHarness(t, d, func(_ *sql.DB, s *sqlstore.Store) idemstore.Store { return s }))
 	})
 }
 
 func TestTheSQLStoreConformsInTheHandlersTransaction(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, d sqldialect.Dialect) {
+		t.Helper()
 		for name, opts := range map[string]*sql.TxOptions{
 			"at the default isolation": nil,
 			"at read committed":        {Isolation: sql.LevelReadCommitted},

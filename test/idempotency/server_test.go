@@ -58,6 +58,7 @@ var variables = map[sqldialect.Dialect]string{sqldialect.PostgreSQL: "POSTGRES_U
 
 // eachDatabase runs fn on both servers.
 func eachDatabase(t *testing.T, fn func(t *testing.T, d sqldialect.Dialect)) {
+	t.Helper()
 	for name, d := range dialects {
 		t.Run(name, func(t *testing.T) { fn(t, d) })
 	}
@@ -205,18 +206,22 @@ func pipe(to, from net.Conn) {
 	_, _ = to.Close(), from.Close()
 }
 
+// pass lets d pass where only the server has a clock.
+func pass(d time.Duration) { <-time.NewTimer(d).C }
+
 // until repeats try until it succeeds, for 10 s at most.
 func until(tb testing.TB, try func() error) {
 	tb.Helper()
-	end, tick := time.After(10*time.Second), time.NewTicker(10*time.Millisecond)
+	end, tick := time.NewTimer(10*time.Second), time.NewTicker(10*time.Millisecond)
 	defer tick.Stop()
+	defer end.Stop()
 	for {
 		err := try()
 		if err == nil {
 			return
 		}
 		select {
-		case <-end:
+		case <-end.C:
 			tb.Fatalf("after 10 s still: %v", err)
 		case <-tick.C:
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
-	"github.com/sluicegate/sluicegate/internal/dbtx"
 	"github.com/sluicegate/sluicegate/internal/failure"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
 	"github.com/sluicegate/sluicegate/middleware/idempotency"
@@ -51,8 +49,8 @@ func (s *shop) write(m *message.Message) error {
 	return err
 }
 
-func (s *shop) deliver(id string, h func(*message.Message) error) error {
-	_, err := s.mw(func(m *message.Message) ([]*message.Message, error) { return nil, h(m) })(message.NewMessage(id, nil))
+func (s *shop) deliver(h func(*message.Message) error) error {
+	_, err := s.mw(func(m *message.Message) ([]*message.Message, error) { return nil, h(m) })(message.NewMessage("1", nil))
 	return err
 }
 
@@ -67,24 +65,26 @@ func (s *shop) effects(want int) {
 
 func TestAHandlerThatWritesAndThenFailsOutsideSQLLeavesOneEffectWhenRetried(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, d sqldialect.Dialect) {
+		t.Helper()
 		s := newShop(t, d, "", nil)
 		for range 3 {
-			err := s.deliver("1", func(m *message.Message) error { return errors.Join(s.write(m), errOutside) })
+			err := s.deliver(func(m *message.Message) error { return errors.Join(s.write(m), errOutside) })
 			if !errors.Is(err, errOutside) {
 				t.Fatalf("error %v, want the handler's", err)
 			}
 			s.effects(0)
 		}
-		must(t, s.deliver("1", s.write))
-		must(t, s.deliver("1", s.write))
+		must(t, s.deliver(s.write))
+		must(t, s.deliver(s.write))
 		s.effects(1)
 	})
 }
 
 func TestAfterAnErrorOfSQLTheNextAttemptHasAFreshTransaction(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, d sqldialect.Dialect) {
+		t.Helper()
 		s := newShop(t, d, "", nil)
-		err := s.deliver("1", func(m *message.Message) error {
+		err := s.deliver(func(m *message.Message) error {
 			must(t, s.write(m))
 			tx, _ := idempotency.Native[*sql.Tx](m.Context())
 			_, err := tx.ExecContext(m.Context(), "INSERT INTO no_such_table VALUES (1)")
@@ -94,7 +94,7 @@ func TestAfterAnErrorOfSQLTheNextAttemptHasAFreshTransaction(t *testing.T) {
 			t.Fatalf("error %v, want that of the statement", err)
 		}
 		s.effects(0)
-		must(t, s.deliver("1", s.write))
+		must(t, s.deliver(s.write))
 		s.effects(1)
 	})
 }
@@ -103,7 +103,7 @@ func TestAfterAnErrorOfSQLTheNextAttemptHasAFreshTransaction(t *testing.T) {
 // rollback, and must not pass for a success.
 func TestAHandlerThatSwallowsAnErrorOfSQLHasNotSucceededOnPostgreSQL(t *testing.T) {
 	s := newShop(t, sqldialect.PostgreSQL, "", nil)
-	err := s.deliver("1", func(m *message.Message) error {
+	err := s.deliver(func(m *message.Message) error {
 		must(t, s.write(m))
 		tx, _ := idempotency.Native[*sql.Tx](m.Context())
 		_, _ = tx.ExecContext(m.Context(), "INSERT INTO no_such_table VALUES (1)")
@@ -113,15 +113,16 @@ func TestAHandlerThatSwallowsAnErrorOfSQLHasNotSucceededOnPostgreSQL(t *testing.
 		t.Fatal("an aborted transaction passed for a success")
 	}
 	s.effects(0)
-	must(t, s.deliver("1", s.write))
+	must(t, s.deliver(s.write))
 	s.effects(1)
 }
 
 func TestAfterATimeOutTheNextAttemptHasAFreshTransaction(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, d sqldialect.Dialect) {
+		t.Helper()
 		s := newShop(t, d, "", nil)
 		sleep := map[sqldialect.Dialect]string{sqldialect.PostgreSQL: "SELECT pg_sleep(1)", sqldialect.MySQL: "SELECT SLEEP(1)"}[d]
-		err := s.deliver("1", func(m *message.Message) error {
+		err := s.deliver(func(m *message.Message) error {
 			must(t, s.write(m))
 			ctx, cancel := context.WithTimeout(m.Context(), 50*time.Millisecond)
 			defer cancel()
@@ -133,13 +134,14 @@ func TestAfterATimeOutTheNextAttemptHasAFreshTransaction(t *testing.T) {
 			t.Fatal("the time-out passed for a success")
 		}
 		s.effects(0)
-		must(t, s.deliver("1", s.write))
+		must(t, s.deliver(s.write))
 		s.effects(1)
 	})
 }
 
 func TestOfManyDeliveriesAtOnceOneHasTheEffectEvenIfTheFirstOnesFail(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, d sqldialect.Dialect) {
+		t.Helper()
 		for name, opts := range map[string]*sql.TxOptions{"default": nil, "serializable": {Isolation: sql.LevelSerializable}} {
 			t.Run(name, func(t *testing.T) {
 				s := newShop(t, d, "", opts)
@@ -148,7 +150,7 @@ func TestOfManyDeliveriesAtOnceOneHasTheEffectEvenIfTheFirstOnesFail(t *testing.
 				for range 20 {
 					wg.Go(func() {
 						for { // as a retry outside would
-							err := s.deliver("1", func(m *message.Message) error {
+							err := s.deliver(func(m *message.Message) error {
 								n := calls.Add(1)
 								if err := s.write(m); err != nil {
 									return err
@@ -180,17 +182,18 @@ func TestOfManyDeliveriesAtOnceOneHasTheEffectEvenIfTheFirstOnesFail(t *testing.
 
 func TestADatabaseThatGoesAwaySpendsNoAttemptBeforeTheHandlerAndLosesNothingInIt(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, d sqldialect.Dialect) {
+		t.Helper()
 		w := newWire(t, server(t, variables[d]).Host)
 		s := newShop(t, d, w.addr(), nil)
 		w.setCut(true)
 		ran := false
-		err := s.deliver("1", func(*message.Message) error { ran = true; return nil })
+		err := s.deliver(func(*message.Message) error { ran = true; return nil })
 		if !failure.IsUnavailable(err) || ran {
 			t.Fatalf("ran: %v, error %v; want one marked as unavailable before the handler", ran, err)
 		}
 		w.setCut(false)
 		until(t, s.Ping)
-		err = s.deliver("1", func(m *message.Message) error {
+		err = s.deliver(func(m *message.Message) error {
 			must(t, s.write(m))
 			w.setCut(true) // before the commit
 			return nil
@@ -200,111 +203,7 @@ func TestADatabaseThatGoesAwaySpendsNoAttemptBeforeTheHandlerAndLosesNothingInIt
 		}
 		w.setCut(false)
 		until(t, s.Ping)
-		must(t, s.deliver("1", s.write))
+		must(t, s.deliver(s.write))
 		s.effects(1)
-	})
-}
-
-// begin opens a transaction for a claim by hand.
-func begin(t *testing.T, s *shop) *sql.Tx {
-	t.Helper()
-	tx, err := s.Begin()
-	must(t, err)
-	t.Cleanup(func() { _ = tx.Rollback() })
-	return tx
-}
-
-func (s *shop) claimIn(ctx context.Context, tx *sql.Tx) (idempotency.Record, error) {
-	return s.store.ClaimTx(ctx, dbtx.SQL(tx), idempotency.Claim{Key: idempotency.Key{Handler: "stock", ID: "1"}, Retention: time.Hour})
-}
-
-func TestOnPostgreSQLAConcurrentDuplicateIsBusyAtOnce(t *testing.T) {
-	s := newShop(t, sqldialect.PostgreSQL, "", nil)
-	for _, end := range []struct {
-		name string
-		end  func(*sql.Tx) error
-		then idempotency.Verdict
-	}{{"rollback", (*sql.Tx).Rollback, idempotency.Won}, {"commit", (*sql.Tx).Commit, idempotency.Finished}} {
-		first := begin(t, s)
-		if rec, err := s.claimIn(t.Context(), first); err != nil || rec.Verdict != idempotency.Won {
-			t.Fatalf("first: %+v, %v; want won", rec, err)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-		second := begin(t, s)
-		rec, err := s.claimIn(ctx, second)
-		cancel()
-		if err != nil || rec.Verdict != idempotency.Busy {
-			t.Fatalf("second while the first is open: %+v, %v; want busy", rec, err)
-		}
-		must(t, end.end(first))
-		// In the same transaction: the answer has not spoiled it.
-		if rec, err := s.claimIn(t.Context(), second); err != nil || rec.Verdict != end.then {
-			t.Fatalf("second after the %s: %+v, %v; want verdict %v", end.name, rec, err, end.then)
-		}
-		must(t, second.Rollback())
-	}
-}
-
-func TestOnMariaDBAConcurrentDuplicateWaitsWithinItsContext(t *testing.T) {
-	s := newShop(t, sqldialect.MySQL, "", nil)
-	first := begin(t, s)
-	if rec, err := s.claimIn(t.Context(), first); err != nil || rec.Verdict != idempotency.Won {
-		t.Fatalf("first: %+v, %v; want won", rec, err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	second := begin(t, s)
-	if _, err := s.claimIn(ctx, second); !errors.Is(err, context.DeadlineExceeded) {
-		t.Fatalf("second while the first is open: %v, want the end of its context", err)
-	}
-	must(t, first.Commit())
-	if rec, err := s.claimIn(t.Context(), begin(t, s)); err != nil || rec.Verdict != idempotency.Finished {
-		t.Fatalf("third: %+v, %v; want finished", rec, err)
-	}
-}
-
-type counting struct {
-	dbtx.Tx
-	n int
-}
-
-func (c *counting) ExecContext(ctx context.Context, q string, args ...any) (sql.Result, error) {
-	c.n++
-	return c.Tx.ExecContext(ctx, q, args...)
-}
-
-func (c *counting) QueryRow(ctx context.Context, q string, args ...any) dbtx.Row {
-	c.n++
-	return c.Tx.QueryRow(ctx, q, args...)
-}
-
-func TestAClaimInATransactionIsOneStatement(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, d sqldialect.Dialect) {
-		s := newShop(t, d, "", nil)
-		tx := &counting{Tx: dbtx.SQL(begin(t, s))}
-		claim := idempotency.Claim{Key: idempotency.Key{Handler: "stock", ID: strings.Repeat("long", 100)}, Retention: time.Hour, Attempt: 2}
-		if rec, err := s.store.ClaimTx(t.Context(), tx, claim); err != nil || rec.Verdict != idempotency.Won || rec.Attempt != 2 || tx.n != 1 {
-			t.Fatalf("%+v, %v after %d statements; want won with attempt 2 after 1", rec, err, tx.n)
-		}
-	})
-}
-
-func TestPurgeRemovesWhatIsOver(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, d sqldialect.Dialect) {
-		s := newShop(t, d, "", nil)
-		for _, id := range []string{"a", "b", "c"} {
-			claim := idempotency.Claim{Key: idempotency.Key{Handler: "stock", ID: id}, Token: "t", Lease: time.Millisecond}
-			if id == "c" {
-				claim.Lease = time.Hour
-			}
-			_, err := s.store.Claim(t.Context(), claim)
-			must(t, err)
-		}
-		<-time.After(5 * time.Millisecond)
-		for _, want := range []int64{1, 1, 0} {
-			if n, err := s.store.Purge(t.Context(), 1); err != nil || n != want {
-				t.Fatalf("Purge = %d, %v; want %d", n, err, want)
-			}
-		}
 	})
 }

@@ -165,7 +165,11 @@ type ends []*entry
 func (h ends) Len() int           { return len(h) }
 func (h ends) Less(i, j int) bool { return h[i].at < h[j].at }
 func (h ends) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *ends) Push(x any)        { *h = append(*h, x.(*entry)) }
+func (h *ends) Push(x any) {
+	if e, ok := x.(*entry); ok {
+		*h = append(*h, e)
+	}
+}
 func (h *ends) Pop() any {
 	old := *h
 	last := len(old) - 1

@@ -38,6 +38,7 @@ func newClient(t *testing.T, opts *goredis.Options) *goredis.Client {
 
 func TestTheRedisStoreConforms(t *testing.T) {
 	storetest.Run(t, storetest.Harness{New: func(t *testing.T) storetest.Fixture {
+		t.Helper()
 		server := miniredis.RunT(t)
 		now := time.Unix(1_800_000_000, 0)
 		server.SetTime(now)
@@ -157,7 +158,7 @@ func (h *keyHook) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.
 
 func (h *keyHook) ProcessHook(next goredis.ProcessHook) goredis.ProcessHook {
 	return func(ctx context.Context, cmd goredis.Cmder) error {
-		if args := cmd.Args(); len(args) > 3 && strings.HasPrefix(strings.ToLower(args[0].(string)), "eval") {
+		if args := cmd.Args(); len(args) > 3 && strings.HasPrefix(cmd.Name(), "eval") {
 			if key, ok := args[3].(string); ok && !slices.Contains(h.keys, key) {
 				h.keys = append(h.keys, key)
 			}

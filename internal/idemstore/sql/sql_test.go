@@ -67,6 +67,7 @@ func TestTheSQLStoreConformsOnSQLite(t *testing.T) {
 	shared := open(t, "other_")
 	storetest.Run(t, storetest.Harness{
 		New: func(t *testing.T) storetest.Fixture {
+			t.Helper()
 			db, c := emptied(t, shared), &clock{}
 			return storetest.Fixture{Store: store(t, db, c, ""), Other: store(t, db, c, "other_"), Advance: c.advance}
 		},
@@ -78,6 +79,7 @@ func TestTheSQLStoreConformsInTheHandlersTransactionOnSQLite(t *testing.T) {
 	shared := open(t, "other_")
 	storetest.Run(t, storetest.Harness{
 		New: func(t *testing.T) storetest.Fixture {
+			t.Helper()
 			db, c := emptied(t, shared), &clock{}
 			tx, other := storetest.Tx(db, nil, store(t, db, c, "")), storetest.Tx(db, nil, store(t, db, c, "other_"))
 			t.Cleanup(func() { _, _ = tx.Close(), other.Close() })

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/sluicegate/sluicegate/internal/idemstore"
@@ -106,12 +107,12 @@ func manyClaim(c *C) {
 	)
 	for i := range many {
 		wg.Go(func() {
-			cl := try("many-" + string(rune('A'+i)))
+			cl := try(fmt.Sprintf("many-%d", i))
 			<-start
 			var rec idemstore.Record
 			var err error
 			for range 20 { // a lost race may be tried again
-				if rec, err = c.Store.Claim(c.ctx, cl); !errors.Is(err, idemstore.ErrContended) {
+				if rec, err = c.Store.Claim(background, cl); !errors.Is(err, idemstore.ErrContended) {
 					break
 				}
 			}
@@ -122,7 +123,7 @@ func manyClaim(c *C) {
 				strange = append(strange, err)
 			case rec.Verdict == idemstore.Won || rec.Verdict == idemstore.Takeover:
 				won++
-				if err := c.Store.Complete(c.ctx, theKey, cl.Token, nil, long); err != nil {
+				if err := c.Store.Complete(background, theKey, cl.Token, nil, long); err != nil {
 					strange = append(strange, err)
 				}
 			case rec.Verdict != idemstore.Busy && rec.Verdict != idemstore.Finished:

@@ -25,7 +25,7 @@ var failureCases = []testCase{
 	{"a store that is away says so and changes nothing", []Feature{Outage}, func(c *C) {
 		c.want(try("a"), idemstore.Won, 1)
 		back := c.Away()
-		for verb, err := range c.operations(c.ctx, "a") {
+		for verb, err := range c.operations(background, "a") {
 			if !failure.IsUnavailable(err) || errors.Is(err, idemstore.ErrLeaseLost) || errors.Is(err, idemstore.ErrConflict) {
 				c.fatalf("%s while away: error %v, want one marked as unavailable", verb, err)
 			}
@@ -36,9 +36,9 @@ var failureCases = []testCase{
 		c.want(try("b"), idemstore.Finished, 1)
 	}},
 	{"an ended context is an error of its own and changes nothing", nil, func(c *C) {
-		cancelled, cancel := context.WithCancel(c.ctx)
+		cancelled, cancel := context.WithCancel(background)
 		cancel()
-		late, cancel := context.WithDeadline(c.ctx, time.Unix(1, 0))
+		late, cancel := context.WithDeadline(background, time.Unix(1, 0))
 		defer cancel()
 		for _, ctx := range []context.Context{cancelled, late} {
 			for verb, err := range c.operations(ctx, "a") {

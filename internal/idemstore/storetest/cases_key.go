@@ -23,7 +23,7 @@ var keyCases = []testCase{
 			if rec := c.claim(cl); rec.Verdict != idemstore.Won {
 				c.fatalf("key %d of %d: verdict %v, want won: it is taken for an earlier one", i, len(keys), rec.Verdict)
 			}
-			c.is("complete", c.Store.Complete(c.ctx, k, "a", nil, long), nil)
+			c.is("complete", c.Store.Complete(background, k, "a", nil, long), nil)
 		}
 		for i, k := range keys {
 			cl := try("b")
@@ -40,7 +40,7 @@ var keyCases = []testCase{
 		cl := try("a")
 		cl.Key = k
 		c.want(cl, idemstore.Won, 1)
-		c.is("complete", c.Store.Complete(c.ctx, short, "a", nil, long), nil)
+		c.is("complete", c.Store.Complete(background, short, "a", nil, long), nil)
 		cl.Key, cl.Token = short, "b"
 		c.want(cl, idemstore.Finished, 1)
 	}},
@@ -50,23 +50,23 @@ var keyCases = []testCase{
 		}
 		c.want(try("a"), idemstore.Won, 1)
 		c.complete("a", nil)
-		rec, err := c.Other.Claim(c.ctx, try("b"))
+		rec, err := c.Other.Claim(background, try("b"))
 		c.is("claim elsewhere", err, nil)
 		if rec.Verdict != idemstore.Won || rec.Attempt != 1 {
 			c.fatalf("verdict %v, attempt %d elsewhere; want won, 1", rec.Verdict, rec.Attempt)
 		}
-		c.is("complete elsewhere", c.Other.Complete(c.ctx, theKey, "b", nil, long), nil)
+		c.is("complete elsewhere", c.Other.Complete(background, theKey, "b", nil, long), nil)
 	}},
 	{"what cannot be stored is refused and changes nothing", nil, func(c *C) {
 		for _, k := range []idemstore.Key{{Handler: "h"}, {ID: "x"}, {}, {Handler: strings.Repeat("h", 256), ID: "x"}, {Handler: "h\x00", ID: "x"}} {
 			cl := try("a")
 			cl.Key = k
-			_, err := c.Store.Claim(c.ctx, cl)
+			_, err := c.Store.Claim(background, cl)
 			c.is("claim", err, idemstore.ErrInvalid)
-			c.is("extend", c.Store.Extend(c.ctx, k, "a", long), idemstore.ErrInvalid)
-			c.is("complete", c.Store.Complete(c.ctx, k, "a", nil, long), idemstore.ErrInvalid)
-			c.is("release", c.Store.Release(c.ctx, k, "a"), idemstore.ErrInvalid)
-			c.is("transition", c.Store.Transition(c.ctx, k, idemstore.Transition{From: from(idemstore.Absent), To: idemstore.Dead}), idemstore.ErrInvalid)
+			c.is("extend", c.Store.Extend(background, k, "a", long), idemstore.ErrInvalid)
+			c.is("complete", c.Store.Complete(background, k, "a", nil, long), idemstore.ErrInvalid)
+			c.is("release", c.Store.Release(background, k, "a"), idemstore.ErrInvalid)
+			c.is("transition", c.Store.Transition(background, k, idemstore.Transition{From: from(idemstore.Absent), To: idemstore.Dead}), idemstore.ErrInvalid)
 		}
 		for name, spoil := range map[string]func(*idemstore.Claim){
 			"long fingerprint":   func(cl *idemstore.Claim) { cl.Fingerprint = strings.Repeat("f", 65) },
@@ -75,24 +75,24 @@ var keyCases = []testCase{
 		} {
 			cl := try("a")
 			spoil(&cl)
-			if _, err := c.Store.Claim(c.ctx, cl); !matches(err, idemstore.ErrInvalid) {
+			if _, err := c.Store.Claim(background, cl); !matches(err, idemstore.ErrInvalid) {
 				c.fatalf("%s: error %v, want %v", name, err, idemstore.ErrInvalid)
 			}
 		}
 		c.want(try("a"), idemstore.Won, 1)
-		c.is("extend by nothing", c.Store.Extend(c.ctx, theKey, "a", 0), idemstore.ErrInvalid)
-		c.is("complete for nothing", c.Store.Complete(c.ctx, theKey, "a", nil, 0), idemstore.ErrInvalid)
+		c.is("extend by nothing", c.Store.Extend(background, theKey, "a", 0), idemstore.ErrInvalid)
+		c.is("complete for nothing", c.Store.Complete(background, theKey, "a", nil, 0), idemstore.ErrInvalid)
 		c.complete("a", nil)
 	}},
 	{"a claim without a token or a lease, or with a long token, is refused", []Feature{Leases}, func(c *C) {
 		cl := try("")
-		_, err := c.Store.Claim(c.ctx, cl)
+		_, err := c.Store.Claim(background, cl)
 		c.is("claim without a token", err, idemstore.ErrInvalid)
-		_, err = c.Store.Claim(c.ctx, try(strings.Repeat("t", 65)))
+		_, err = c.Store.Claim(background, try(strings.Repeat("t", 65)))
 		c.is("claim with a long token", err, idemstore.ErrInvalid)
 		cl = try("a")
 		cl.Lease = 0
-		_, err = c.Store.Claim(c.ctx, cl)
+		_, err = c.Store.Claim(background, cl)
 		c.is("claim without a lease", err, idemstore.ErrInvalid)
 		c.want(try("a"), idemstore.Won, 1)
 	}},

@@ -25,7 +25,7 @@ var leaseCases = []testCase{
 		cl := try("a")
 		cl.Retention = 2 * c.unit
 		c.want(cl, idemstore.Won, 1)
-		c.is("complete", c.Store.Complete(c.ctx, theKey, "a", nil, cl.Retention), nil)
+		c.is("complete", c.Store.Complete(background, theKey, "a", nil, cl.Retention), nil)
 		c.pass(1)
 		c.want(try("b"), idemstore.Finished, 1)
 		c.pass(1.5)
@@ -43,7 +43,7 @@ var leaseCases = []testCase{
 	{"an extended lease keeps others away, and ends", []Feature{Leases}, func(c *C) {
 		c.want(c.brief("a", 2), idemstore.Won, 1)
 		c.pass(1)
-		c.is("extend", c.Store.Extend(c.ctx, theKey, "a", 3*c.unit), nil)
+		c.is("extend", c.Store.Extend(background, theKey, "a", 3*c.unit), nil)
 		c.pass(1.5)
 		c.want(try("b"), idemstore.Busy, 1)
 		c.pass(2)
@@ -51,7 +51,7 @@ var leaseCases = []testCase{
 	}},
 	{"an extension does not shorten a lease", []Feature{Leases}, func(c *C) {
 		c.want(c.brief("a", 6), idemstore.Won, 1)
-		c.is("extend", c.Store.Extend(c.ctx, theKey, "a", c.unit), nil)
+		c.is("extend", c.Store.Extend(background, theKey, "a", c.unit), nil)
 		c.pass(2)
 		c.want(try("b"), idemstore.Busy, 1)
 	}},
@@ -61,7 +61,7 @@ var leaseCases = []testCase{
 		c.want(cl, idemstore.Won, 1)
 		for range 4 {
 			c.pass(1.5)
-			c.is("extend", c.Store.Extend(c.ctx, theKey, "a", 2*c.unit), nil)
+			c.is("extend", c.Store.Extend(background, theKey, "a", 2*c.unit), nil)
 		}
 		c.complete("a", nil)
 		c.want(try("b"), idemstore.Finished, 1)
@@ -69,7 +69,7 @@ var leaseCases = []testCase{
 	{"a lease that ended can be extended and completed while nobody has claimed", []Feature{Leases}, func(c *C) {
 		c.want(c.brief("a", 1), idemstore.Won, 1)
 		c.pass(2)
-		c.is("extend", c.Store.Extend(c.ctx, theKey, "a", c.unit), nil)
+		c.is("extend", c.Store.Extend(background, theKey, "a", c.unit), nil)
 		c.pass(2)
 		c.complete("a", nil)
 		c.want(try("b"), idemstore.Finished, 1)

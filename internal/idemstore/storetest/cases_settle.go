@@ -63,8 +63,8 @@ var settleCases = []testCase{
 	{"a completed record can neither be extended nor released", nil, func(c *C) {
 		c.want(try("a"), idemstore.Won, 1)
 		c.complete("a", nil)
-		c.is("extend", c.Store.Extend(c.ctx, theKey, "a", long), idemstore.ErrLeaseLost)
-		c.is("release", c.Store.Release(c.ctx, theKey, "a"), idemstore.ErrLeaseLost)
+		c.is("extend", c.Store.Extend(background, theKey, "a", long), idemstore.ErrLeaseLost)
+		c.is("release", c.Store.Release(background, theKey, "a"), idemstore.ErrLeaseLost)
 		c.want(try("b"), idemstore.Finished, 1)
 	}},
 	{"a duplicate receives the result byte by byte, nil and empty apart", []Feature{Results}, func(c *C) {
@@ -78,7 +78,7 @@ var settleCases = []testCase{
 			cl := try("a")
 			cl.Key.ID = name
 			c.want(cl, idemstore.Won, 1)
-			c.is("complete", c.Store.Complete(c.ctx, cl.Key, "a", result, long), nil)
+			c.is("complete", c.Store.Complete(background, cl.Key, "a", result, long), nil)
 			cl.Token = "b"
 			rec := c.want(cl, idemstore.Finished, 1)
 			if !bytes.Equal(rec.Result, result) || (rec.Result == nil) != (result == nil) {
@@ -100,7 +100,7 @@ var settleCases = []testCase{
 		cl := try("a")
 		cl.Retention = 4 * c.unit
 		c.want(cl, idemstore.Won, 1)
-		c.is("complete", c.Store.Complete(c.ctx, theKey, "a", nil, cl.Retention), nil)
+		c.is("complete", c.Store.Complete(background, theKey, "a", nil, cl.Retention), nil)
 		c.pass(3)
 		c.want(try("b"), idemstore.Finished, 1)
 		c.pass(1.5)
@@ -112,7 +112,7 @@ var settleCases = []testCase{
 		cl := c.brief("a", 1)
 		cl.Retention = c.unit
 		c.want(cl, idemstore.Won, 1)
-		c.is("complete", c.Store.Complete(c.ctx, theKey, "a", nil, 5*c.unit), nil)
+		c.is("complete", c.Store.Complete(background, theKey, "a", nil, 5*c.unit), nil)
 		c.pass(4)
 		c.want(try("b"), idemstore.Finished, 1)
 	}},

@@ -20,8 +20,8 @@ var transitionCases = []testCase{
 	}},
 	{"a missing record is moved only where that is allowed", nil, func(c *C) {
 		all := from(idemstore.Processing, idemstore.Released, idemstore.Done, idemstore.Parked, idemstore.Dead)
-		c.is("transition", c.Store.Transition(c.ctx, theKey, idemstore.Transition{From: all, To: idemstore.Dead}), idemstore.ErrConflict)
-		c.is("transition", c.Store.Transition(c.ctx, theKey, idemstore.Transition{From: from(idemstore.Absent), To: idemstore.Dead, Epoch: 1}), idemstore.ErrConflict)
+		c.is("transition", c.Store.Transition(background, theKey, idemstore.Transition{From: all, To: idemstore.Dead}), idemstore.ErrConflict)
+		c.is("transition", c.Store.Transition(background, theKey, idemstore.Transition{From: from(idemstore.Absent), To: idemstore.Dead, Epoch: 1}), idemstore.ErrConflict)
 		if rec := c.claim(try("a")); rec.Verdict != idemstore.Won {
 			c.fatalf("verdict %v, want won", rec.Verdict)
 		}
@@ -31,7 +31,7 @@ var transitionCases = []testCase{
 		c.want(try("a"), idemstore.Won, 1)
 		c.complete("a", []byte("result"))
 		t := idemstore.Transition{From: from(idemstore.Absent, idemstore.Processing, idemstore.Released), To: idemstore.Dead}
-		c.is("transition", c.Store.Transition(c.ctx, theKey, t), idemstore.ErrConflict)
+		c.is("transition", c.Store.Transition(background, theKey, t), idemstore.ErrConflict)
 		if rec := c.want(try("b"), idemstore.Finished, 1); rec.State != idemstore.Done {
 			c.fatalf("state %q, want done", rec.State)
 		}
@@ -44,10 +44,10 @@ var transitionCases = []testCase{
 	{"a running record is not moved before its lease ends", []Feature{Leases}, func(c *C) {
 		c.want(c.brief("a", 2), idemstore.Won, 1)
 		t := idemstore.Transition{From: from(idemstore.Processing), To: idemstore.Dead}
-		c.is("transition", c.Store.Transition(c.ctx, theKey, t), idemstore.ErrConflict)
+		c.is("transition", c.Store.Transition(background, theKey, t), idemstore.ErrConflict)
 		c.want(try("b"), idemstore.Busy, 1)
 		c.pass(2.5)
-		c.is("transition", c.Store.Transition(c.ctx, theKey, idemstore.Transition{From: from(idemstore.Released), To: idemstore.Dead}), idemstore.ErrConflict)
+		c.is("transition", c.Store.Transition(background, theKey, idemstore.Transition{From: from(idemstore.Released), To: idemstore.Dead}), idemstore.ErrConflict)
 		c.move(t)
 		c.powerless("a")
 		c.want(try("b"), idemstore.Finished, 1)
@@ -82,7 +82,7 @@ var transitionCases = []testCase{
 		c.move(idemstore.Transition{From: from(idemstore.Absent), To: idemstore.Dead})
 		c.move(idemstore.Transition{From: from(idemstore.Dead), To: idemstore.Released, NextEpoch: true})
 		again := idemstore.Transition{From: from(idemstore.Released), To: idemstore.Dead}
-		c.is("transition", c.Store.Transition(c.ctx, theKey, again), idemstore.ErrConflict)
+		c.is("transition", c.Store.Transition(background, theKey, again), idemstore.ErrConflict)
 		again.Epoch = 1
 		c.move(again)
 	}},
@@ -90,7 +90,7 @@ var transitionCases = []testCase{
 		cl := try("a")
 		cl.Retention = 2 * c.unit
 		c.want(cl, idemstore.Won, 1)
-		c.is("complete", c.Store.Complete(c.ctx, theKey, "a", nil, cl.Retention), nil)
+		c.is("complete", c.Store.Complete(background, theKey, "a", nil, cl.Retention), nil)
 		c.move(idemstore.Transition{From: from(idemstore.Done), To: idemstore.Dead})
 		c.pass(5)
 		c.want(try("b"), idemstore.Finished, 1)
@@ -103,9 +103,9 @@ var transitionCases = []testCase{
 	}},
 	{"a transition to what only a claim may do is refused", nil, func(c *C) {
 		for _, to := range from(idemstore.Absent, idemstore.Processing, idemstore.Done, "other") {
-			c.is("transition", c.Store.Transition(c.ctx, theKey, idemstore.Transition{From: from(idemstore.Absent), To: to}), idemstore.ErrInvalid)
+			c.is("transition", c.Store.Transition(background, theKey, idemstore.Transition{From: from(idemstore.Absent), To: to}), idemstore.ErrInvalid)
 		}
-		c.is("transition", c.Store.Transition(c.ctx, theKey, idemstore.Transition{To: idemstore.Dead}), idemstore.ErrInvalid)
+		c.is("transition", c.Store.Transition(background, theKey, idemstore.Transition{To: idemstore.Dead}), idemstore.ErrInvalid)
 		c.want(try("a"), idemstore.Won, 1)
 		c.release("a")
 	}},
@@ -124,7 +124,7 @@ func manyRedrive(c *C) {
 			t := idemstore.Transition{From: from(idemstore.Dead), To: idemstore.Released, NextEpoch: true}
 			var err error
 			for range 20 {
-				if err = c.Store.Transition(c.ctx, theKey, t); !errors.Is(err, idemstore.ErrContended) {
+				if err = c.Store.Transition(background, theKey, t); !errors.Is(err, idemstore.ErrContended) {
 					break
 				}
 			}

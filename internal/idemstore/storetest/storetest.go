@@ -61,6 +61,7 @@ type Harness struct {
 
 // Run runs the suite.
 func Run(t *testing.T, h Harness) {
+	t.Helper()
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			if f, lacks := c.lacking(h); lacks {
@@ -85,6 +86,7 @@ func Skipped(h Harness) []string {
 // Failing runs the suite, or only the cases with the given names, and returns
 // the names of those that fail, for drivers that are broken on purpose.
 func Failing(t *testing.T, h Harness, only ...string) []string {
+	t.Helper()
 	var names []string
 	for _, c := range cases {
 		if _, lacks := c.lacking(h); lacks || (len(only) > 0 && !slices.Contains(only, c.name)) {
@@ -126,7 +128,6 @@ var cases = slices.Concat(claimCases, leaseCases, settleCases, transitionCases, 
 // belong on the case's own goroutine.
 type C struct {
 	Fixture
-	ctx  context.Context
 	unit time.Duration
 	fail func(string)
 }
@@ -135,8 +136,10 @@ func newC(f Fixture, unit time.Duration, fail func(string)) *C {
 	if unit == 0 {
 		unit = time.Minute
 	}
-	return &C{Fixture: f, ctx: context.Background(), unit: unit, fail: fail}
+	return &C{Fixture: f, unit: unit, fail: fail}
 }
+
+var background = context.Background()
 
 // long outlasts every case.
 const long = 24 * time.Hour
@@ -160,7 +163,7 @@ func (c *C) brief(token string, units int) idemstore.Claim {
 func (c *C) pass(units float64) { c.Advance(time.Duration(units * float64(c.unit))) }
 
 func (c *C) claim(cl idemstore.Claim) idemstore.Record {
-	rec, err := c.Store.Claim(c.ctx, cl)
+	rec, err := c.Store.Claim(background, cl)
 	if err != nil {
 		c.fatalf("claim with token %q: %v", cl.Token, err)
 	}
@@ -177,13 +180,13 @@ func (c *C) want(cl idemstore.Claim, verdict idemstore.Verdict, attempt int64) i
 }
 
 func (c *C) complete(token string, result []byte) {
-	c.is("complete", c.Store.Complete(c.ctx, theKey, token, result, long), nil)
+	c.is("complete", c.Store.Complete(background, theKey, token, result, long), nil)
 }
 
-func (c *C) release(token string) { c.is("release", c.Store.Release(c.ctx, theKey, token), nil) }
+func (c *C) release(token string) { c.is("release", c.Store.Release(background, theKey, token), nil) }
 
 func (c *C) move(t idemstore.Transition) {
-	c.is("transition", c.Store.Transition(c.ctx, theKey, t), nil)
+	c.is("transition", c.Store.Transition(background, theKey, t), nil)
 }
 
 // is checks an error: nil, or one that wraps the sentinel.
@@ -195,7 +198,7 @@ func (c *C) is(what string, err, want error) {
 
 // powerless checks that token can do nothing to theKey.
 func (c *C) powerless(token string) {
-	c.is("extend", c.Store.Extend(c.ctx, theKey, token, long), idemstore.ErrLeaseLost)
-	c.is("complete", c.Store.Complete(c.ctx, theKey, token, []byte("stale"), long), idemstore.ErrLeaseLost)
-	c.is("release", c.Store.Release(c.ctx, theKey, token), idemstore.ErrLeaseLost)
+	c.is("extend", c.Store.Extend(background, theKey, token, long), idemstore.ErrLeaseLost)
+	c.is("complete", c.Store.Complete(background, theKey, token, []byte("stale"), long), idemstore.ErrLeaseLost)
+	c.is("release", c.Store.Release(background, theKey, token), idemstore.ErrLeaseLost)
 }
