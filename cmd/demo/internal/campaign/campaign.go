@@ -29,7 +29,13 @@ import (
 
 // Run runs. The error says that the run itself has failed; a ledger that is
 // wrong is in the Summary.
-func Run(ctx context.Context, s settings.Settings, display *progress.Display, logger *slog.Logger) (_ Summary, err error) {
+func Run(ctx context.Context, s settings.Settings, display *progress.Display, logger *slog.Logger) (Summary, error) {
+	return runWith(ctx, s, display, logger, func(*node.Config) {})
+}
+
+// runWith is Run with a node that adjust has changed: tests take guarantees
+// away, to see that the ledger finds out.
+func runWith(ctx context.Context, s settings.Settings, display *progress.Display, logger *slog.Logger, adjust func(*node.Config)) (_ Summary, err error) {
 	// The folder goes last, when nothing in it is open any more.
 	url, remove, err := databaseURL(s)
 	if err != nil {
@@ -43,7 +49,9 @@ func Run(ctx context.Context, s settings.Settings, display *progress.Display, lo
 	ctx, cancel := context.WithTimeoutCause(ctx, s.Deadline, fmt.Errorf("the deadline of %s has passed", s.Deadline))
 	defer cancel()
 	r := newRun(s, display)
-	r.node, err = node.Open(ctx, r.nodeConfig(source, logger))
+	cfg := r.nodeConfig(source, logger)
+	adjust(&cfg)
+	r.node, err = node.Open(ctx, cfg)
 	if err != nil {
 		return Summary{}, err
 	}
@@ -163,54 +171,8 @@ func (r *run) place(ctx context.Context) (accepted []string, err error) {
 	}
 }
 
-// drained waits until nothing is on its way any more, or returns why it stopped
-// waiting.
-func (r *run) drained(ctx context.Context) error {
-	for {
-		r.show()
-		if r.quiet() {
-			idle, err := r.node.Idle(ctx)
-			if err == nil && idle && r.quiet() {
-				return nil
-			}
-		}
-		if !pause(ctx, 100*time.Millisecond) {
-			return context.Cause(ctx)
-		}
-	}
-}
-
-// quiet reports whether, by what the stacks told, every message has ended.
-func (r *run) quiet() bool {
-	_, _, handled, ended := r.counts.snapshot()
-	for _, service := range ledger.Services {
-		want := int(r.client.placed.Load())
-		if service != ledger.Payment {
-			want = handled[ledger.Payment]
-		}
-		if ended[service] < want {
-			return false
-		}
-	}
-	return r.deliveries.Owed() == 0
-}
-
-// show shows where the run stands.
-func (r *run) show() {
-	retried, deduplicated, handled, ended := r.counts.snapshot()
-	dead := 0
-	var b strings.Builder
-	for _, service := range ledger.Services {
-		fmt.Fprintf(&b, " %s %d", service, handled[service])
-		dead += ended[service] - handled[service]
-	}
-	r.display.Show(time.Now(), fmt.Sprintf("%3.0fs placed %d/%d ·%s · retried %d, deduplicated %d, dead %d",
-		time.Since(r.begun).Seconds(), r.client.placed.Load(), r.settings.Orders, b.String(), retried, deduplicated, dead))
-}
-
-// summary checks the ledger.
-func (r *run) summary(facts ledger.Facts, accepted []string, errs ...error) Summary {
-	facts.Accepted = accepted
+// expect adds to facts which orders were meant to be set aside.
+func (r *run) expect(facts ledger.Facts) ledger.Facts {
 	facts.Poison = map[string]map[string]bool{}
 	for _, service := range ledger.Services {
 		facts.Poison[service] = map[string]bool{}
@@ -220,7 +182,13 @@ func (r *run) summary(facts ledger.Facts, accepted []string, errs ...error) Summ
 			}
 		}
 	}
-	report := ledger.Check(facts)
+	return facts
+}
+
+// summary checks the ledger.
+func (r *run) summary(facts ledger.Facts, accepted []string, errs ...error) Summary {
+	facts.Accepted = accepted
+	report := ledger.Check(r.expect(facts))
 	retried, deduplicated, _, _ := r.counts.snapshot()
 	alerts := r.node.Alerts()
 	s := Summary{
