@@ -11,12 +11,9 @@ import (
 	"github.com/sluicegate/sluicegate/internal/schema"
 )
 
-// The bounds of one INSERT statement. The bytes stay well below MySQL's smallest
-// usual max_allowed_packet of 16 MiB.
-const (
-	maxStatementRows  = 1000
-	maxStatementBytes = 4 << 20
-)
+// maxStatementBytes bounds one INSERT statement; it stays well below MySQL's
+// smallest usual max_allowed_packet of 16 MiB.
+const maxStatementBytes = 4 << 20
 
 func (o *Outbox) publish(ctx context.Context, tx Executor, topic string, msgs []*message.Message) error {
 	rows, err := o.rows(ctx, topic, msgs)
@@ -32,7 +29,7 @@ func (o *Outbox) publish(ctx context.Context, tx Executor, topic string, msgs []
 		return fmt.Errorf("publish to outbox: %w", err)
 	}
 	for len(msgs) > 0 {
-		n := chunk(rows)
+		n := chunk(rows, o.cfg.Dialect.InsertRows())
 		adapter.rows = rows[:n]
 		// The table is the same for all topics; the destination is a column.
 		if err := pub.Publish(schema.Outbox, msgs[:n]...); err != nil {
@@ -43,12 +40,12 @@ func (o *Outbox) publish(ctx context.Context, tx Executor, topic string, msgs []
 	return nil
 }
 
-// chunk says how many of rows fit one statement, at least one.
-func chunk(rows []row) int {
+// chunk says how many of rows fit one statement: at least one, at most most of them.
+func chunk(rows []row, most int) int {
 	size := 0
 	for i := range rows {
 		size += rows[i].size()
-		if i > 0 && (size > maxStatementBytes || i == maxStatementRows) {
+		if i > 0 && (size > maxStatementBytes || i == most) {
 			return i
 		}
 	}

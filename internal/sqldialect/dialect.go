@@ -126,12 +126,14 @@ func List(n int) string {
 	return strings.Repeat("?, ", n-1) + "?"
 }
 
-// MaxParams is how many parameters one statement may have.
-func (d Dialect) MaxParams() int {
+// InsertRows is how many rows one INSERT should have at most. For SQLite the
+// bound is low: modernc.org/sqlite binds in a time that grows with the square of
+// the number of parameters, and there is no round trip to save.
+func (d Dialect) InsertRows() int {
 	if d == SQLite {
-		return 32766
+		return 50
 	}
-	return 65535
+	return 1000
 }
 
 // TxOptions are the options of the library's own short transactions: READ
