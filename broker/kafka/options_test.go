@@ -75,6 +75,9 @@ func TestBadURLsAreRefusedWithWhatToDo(t *testing.T) {
 		"kafka://h?consumer_group=":                      {"consumer_group: is empty"},
 		"kafka://h?a=%zz":                                {"broken %-escape"},
 		"kafka://user:p@ss@h?sasl=plain":                 {"two \"@\""},
+		"kafka://user:p/w@h":                             {`write "/" as %2F`},
+		"kafka://user:p?w@h":                             {`write "?" as %3F`},
+		"kafka://user:p#w@h":                             {"write it as %23"},
 		"kafka://h\n":                                    {"control character"},
 	} {
 		err := broker.Validate(raw)

@@ -128,30 +128,16 @@ func notAcked(ctx context.Context) error {
 	return failure.Unavailable(fmt.Errorf("wait for the groups to ack: %w", context.Cause(ctx)))
 }
 
-// enqueue gives every message to every group of its topic, or refuses it. Once
-// one of a topic was refused, so is the rest of that topic, or a later message
-// of a key would overtake an earlier one.
+// enqueue gives every message to every group of its topic, or refuses it. It
+// holds the lock throughout, so a queue that is full stays full, and no later
+// message of a key is accepted behind one that was refused.
 func (h *hub) enqueue(msgs []broker.Outgoing, pubs []*publication, results []error) (failed bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	refused := map[string]error{}
 	for i, p := range pubs {
-		topic := msgs[i].Topic
-		groups := h.topics[topic]
-		err := refused[topic]
-		switch {
-		case err != nil || len(groups) == 0 && h.ackNone:
-		case len(groups) == 0:
-			err = failure.Unavailable(errNoGroup)
-		default:
-			for _, g := range groups {
-				if g.queued >= h.maxQueued {
-					err = failure.Unavailable(errFull)
-				}
-			}
-		}
-		if err != nil {
-			refused[topic], results[i], failed = err, err, true
+		groups := h.topics[msgs[i].Topic]
+		if err := h.refusal(groups); err != nil {
+			results[i], failed = failure.Unavailable(err), true
 			continue
 		}
 		p.groups, p.owed = maps.Clone(groups), len(groups)
@@ -160,6 +146,19 @@ func (h *hub) enqueue(msgs []broker.Outgoing, pubs []*publication, results []err
 		}
 	}
 	return failed
+}
+
+// refusal says why a topic with these groups takes no message.
+func (h *hub) refusal(groups map[string]*group) error {
+	if len(groups) == 0 && !h.ackNone {
+		return errNoGroup
+	}
+	for _, g := range groups {
+		if g.queued >= h.maxQueued {
+			return errFull
+		}
+	}
+	return nil
 }
 
 // withdraw takes back what was not acked. The results of one batch are read

@@ -2,6 +2,7 @@ package memory_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -219,6 +220,31 @@ func TestNoMoreThanTheAllowedNumberIsUnderWay(t *testing.T) {
 	})
 }
 
+func TestAMessageThatWaitsAfterANackTakesNoPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, "memory://?concurrency=1&nack_delay=1m&nack_delay_max=1m")
+		defer b.Close()
+		ch := subscribe(t, b, "stock", "orders")
+		done := make(chan error, 1)
+		go func() { done <- b.Publish("orders", keyed("bad", "a"), keyed("good", "b")) }()
+		start := time.Now()
+		(<-ch).Nack()
+		good := <-ch
+		if good.UUID != "good" || time.Since(start) != 0 {
+			t.Fatalf("%q came after %s", good.UUID, time.Since(start))
+		}
+		good.Ack()
+		if bad := <-ch; bad.UUID != "bad" || time.Since(start) < 30*time.Second {
+			t.Fatalf("%q came after %s", bad.UUID, time.Since(start))
+		} else {
+			bad.Ack()
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 func TestAFullQueueRefusesAndLetsNoLaterMessageOvertake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, "memory://?ack=none&max_queued=2")
@@ -260,9 +286,10 @@ func TestAPublishUnderWayEndsWithItsBroker(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- b.Publish("orders", keyed("1", "")) }()
 		synctest.Wait()
+		start := time.Now()
 		_ = b.Close()
-		if err := <-done; !failure.IsUnavailable(err) {
-			t.Fatalf("got %v, want unavailable", err)
+		if err := <-done; !failure.IsUnavailable(err) || !errors.Is(err, broker.ErrClosed) || time.Since(start) != 0 {
+			t.Fatalf("got %v after %s, want closed at once", err, time.Since(start))
 		}
 	})
 }
