@@ -46,6 +46,7 @@ func campaign(t *testing.T, adjust func(*node.Config), change func(*settings.Set
 }
 
 func TestTheLedgerIsExactUnderEveryFault(t *testing.T) {
+	t.Parallel()
 	for name, url := range map[string]string{"sql": "", "memory": "memory://"} {
 		t.Run(name, func(t *testing.T) {
 			s := campaign(t, nil, func(s *settings.Settings) { s.Idempotency = url })
@@ -60,6 +61,7 @@ func TestTheLedgerIsExactUnderEveryFault(t *testing.T) {
 }
 
 func TestTheSmallestRunIsExact(t *testing.T) {
+	t.Parallel()
 	s := campaign(t, nil, func(s *settings.Settings) { s.Orders = 1 })
 	if !s.Exact() || s.Orders != 1 || s.DeadLettered != 1 {
 		t.Errorf("%+v: %v", s, s.Problems())
@@ -81,6 +83,7 @@ func (forgetful) Extend(context.Context, idempotency.Key, string, time.Duration)
 func (forgetful) Release(context.Context, idempotency.Key, string) error               { return nil }
 
 func TestAStoreThatForgetsIsFoundOut(t *testing.T) {
+	t.Parallel()
 	s := campaign(t, func(c *node.Config) { c.Records = forgetful{memorystore.New()} }, nil)
 	if s.Exact() || s.Duplicated == 0 {
 		t.Errorf("the ledger is said to be exact: %+v", s)
@@ -105,6 +108,7 @@ func (l liar) PublishBatch(ctx context.Context, msgs []batch.Outgoing) []error {
 }
 
 func TestABrokerThatDropsMessagesIsFoundOut(t *testing.T) {
+	t.Parallel()
 	s := campaign(t, func(c *node.Config) {
 		c.BreakPublisher = func(b fault.Broker) fault.Broker { return liar{b} }
 	}, func(s *settings.Settings) { s.Deadline = 4 * time.Second })
@@ -117,6 +121,7 @@ func TestABrokerThatDropsMessagesIsFoundOut(t *testing.T) {
 }
 
 func TestTheSummaryHasTheFieldsOfTheContractInOneLine(t *testing.T) {
+	t.Parallel()
 	var b bytes.Buffer
 	if err := (Summary{Applied: map[string]int{"stock": 1}}).WriteJSON(&b); err != nil {
 		t.Fatal(err)
@@ -138,6 +143,7 @@ func TestTheSummaryHasTheFieldsOfTheContractInOneLine(t *testing.T) {
 }
 
 func TestARunRefusesADatabaseWhoseOutboxOthersUse(t *testing.T) {
+	t.Parallel()
 	url := database.SQLiteURL(t.TempDir() + "/shared.db")
 	with := func(s *settings.Settings) { s.Database, s.Orders = url, 5 }
 	for range 2 { // one run after the other is no trouble, nor do they mix
