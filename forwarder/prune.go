@@ -45,6 +45,8 @@ func (r *Relay) prune(ctx context.Context) (int64, error) {
 	if d == sqldialect.MySQL { // knows no LIMIT in a subquery, but in a DELETE
 		query = fmt.Sprintf("DELETE FROM %s WHERE %s ORDER BY settled_at LIMIT %d", table, old, pruneBatch)
 	}
+	ctx, cancel := linger(ctx, r.cfg.StopTimeout)
+	defer cancel()
 	res, err := r.outbox.db.ExecContext(ctx, d.Bind(query), r.cfg.Retain.Microseconds())
 	if err != nil {
 		return 0, fmt.Errorf("prune history: %w", err)

@@ -143,7 +143,7 @@ func (r *Relay) manage(ctx context.Context, lanes []*lane) {
 	retry := backoff{low: r.cfg.RetryMin, high: max(r.cfg.Lease/4, r.cfg.RetryMin)}
 	for {
 		pause := r.cfg.Lease / 4
-		tickCtx, cancel := context.WithTimeout(ctx, r.cfg.Lease/2)
+		tickCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.cfg.Lease/2)
 		gained, err := r.group.Tick(tickCtx)
 		cancel()
 		switch {

@@ -77,7 +77,11 @@ func (l *lane) fetch(ctx context.Context, held []lease.Held) (readResult, error)
 		limit = min(limit, probeSize)
 		perShard = max((limit+len(held)-1)/len(held), 1)
 	}
-	res, err := l.read(ctx, l.reads(held, now, sweep), perShard, limit)
+	// A stop lets the query finish: drivers pay for an interrupted one with a
+	// connection.
+	readCtx, cancel := linger(ctx, l.relay.cfg.StopTimeout)
+	defer cancel()
+	res, err := l.read(readCtx, l.reads(held, now, sweep), perShard, limit)
 	if err != nil {
 		return readResult{}, err
 	}

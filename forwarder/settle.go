@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -269,10 +270,20 @@ func (w settleWriter) move(status string, failed *failedRecord, ids []int64) err
 	return nil
 }
 
-// each runs query with the list of ids, padded so that there are few texts.
+// each runs query with the list of ids, padded so that there are few texts to
+// prepare. SQLite prepares anew each time and is given the numbers as they are:
+// its driver binds in a time that grows with the square of their number.
 func (w settleWriter) each(query string, args []any, ids []int64) error {
 	if len(ids) == 0 {
 		return nil
+	}
+	if w.dialect == sqldialect.SQLite {
+		list := make([]byte, 0, 8*len(ids))
+		for _, id := range ids {
+			list = append(strconv.AppendInt(list, id, 10), ',')
+		}
+		_, err := w.tx.ExecContext(w.ctx, query+"("+string(list[:len(list)-1])+")", args...)
+		return err
 	}
 	ids = pad(ids)
 	for _, id := range ids {
