@@ -179,8 +179,6 @@ func (h *hub) subscribe(ctx context.Context, topic, name string) <-chan *message
 // run is one subscription: it takes messages in turn and hands them over; one
 // goroutine a message then waits for the answer.
 func (g *group) run(ctx context.Context, out chan<- *message.Message) {
-	// The token may have been meant for another subscription of the group.
-	defer g.signal()
 	var answers sync.WaitGroup
 	defer answers.Wait()
 	for {

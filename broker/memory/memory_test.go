@@ -245,6 +245,24 @@ func TestAMessageThatWaitsAfterANackTakesNoPlace(t *testing.T) {
 	})
 }
 
+func TestASubscriberThatDoesNotReadKeepsNothingFromAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, "memory://")
+		defer b.Close()
+		first, second := subscribe(t, b, "stock", "orders"), subscribe(t, b, "stock", "orders")
+		go func() { _ = b.Publish("orders", keyed("1", "a"), keyed("2", "b"), keyed("3", "c"), keyed("4", "d")) }()
+		synctest.Wait()
+		for name, ch := range map[string]<-chan *message.Message{"first": first, "second": second} {
+			select {
+			case <-ch:
+			default:
+				t.Errorf("the %s subscriber has nothing to read", name)
+			}
+		}
+		_ = b.Close()
+	})
+}
+
 func TestAFullQueueRefusesAndLetsNoLaterMessageOvertake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, "memory://?ack=none&max_queued=2")
