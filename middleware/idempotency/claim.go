@@ -28,8 +28,8 @@ import (
 //
 // The handler's context is the message's with Fence, and is cancelled with
 // ErrLeaseLost once another delivery has taken the record. The middleware is
-// safe for concurrent use; a goroutine renews the lease of each running handler
-// and ends with it.
+// safe for concurrent use; a timer renews the lease of each running handler and
+// ends with it.
 func New(store Store, cfg Config) (message.HandlerMiddleware, error) {
 	cfg = cfg.withDefaults()
 	err := cfg.validate()

@@ -7,47 +7,60 @@ import (
 	"time"
 )
 
-// lease is a claim that a goroutine renews.
+// lease is a claim that a timer renews: a handler that is done before the first
+// beat costs no goroutine.
 type lease struct {
+	work   *work
+	beats  context.Context //nolint:containedctx // it ends with stop, and so do the beats
 	cancel context.CancelFunc
-	ended  chan struct{} // closed by the goroutine
+	lost   context.CancelCauseFunc
 
-	mu    sync.Mutex
-	until time.Time // by our clock, counted from before the store was asked
+	mu      sync.Mutex
+	until   time.Time // by our clock, counted from before the store was asked
+	timer   *time.Timer
+	stopped bool
+	beating chan struct{} // closed when the beat under way ends; nil between beats
 }
 
 // keepLease renews the claim every Heartbeat until stop. Once the store says
 // that the record is another's, it calls lost with ErrLeaseLost. A store that
 // does not answer says nothing of the kind: the next beat asks again.
 func (w *work) keepLease(ctx context.Context, lost context.CancelCauseFunc) *lease {
+	l := &lease{work: w, lost: lost, until: w.asked.Add(w.cfg.Lease)}
 	// A handler that goes on after its message's context has ended, because it
 	// drains, still needs the record.
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	l := &lease{cancel: cancel, ended: make(chan struct{}), until: w.asked.Add(w.cfg.Lease)}
-	go func() {
-		defer close(l.ended)
-		beat := time.NewTicker(w.cfg.Heartbeat)
-		defer beat.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-beat.C:
-			}
-			asked := time.Now()
-			err := w.extend(ctx)
-			if errors.Is(err, ErrLeaseLost) {
-				lost(ErrLeaseLost)
-				return
-			}
-			if err == nil {
-				l.mu.Lock()
-				l.until = asked.Add(w.cfg.Lease)
-				l.mu.Unlock()
-			}
-		}
-	}()
+	l.beats, l.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.timer = time.AfterFunc(w.cfg.Heartbeat, l.beat)
 	return l
+}
+
+func (l *lease) beat() {
+	l.mu.Lock()
+	if l.stopped {
+		l.mu.Unlock()
+		return
+	}
+	ended := make(chan struct{})
+	l.beating = ended
+	l.mu.Unlock()
+	defer close(ended)
+
+	asked := time.Now()
+	err := l.work.extend(l.beats)
+	if errors.Is(err, ErrLeaseLost) {
+		l.lost(ErrLeaseLost)
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err == nil {
+		l.until = asked.Add(l.work.cfg.Lease)
+	}
+	if l.beating = nil; !l.stopped {
+		l.timer.Reset(l.work.cfg.Heartbeat)
+	}
 }
 
 // extend gives one renewal the time of one heartbeat, so that a lost packet
@@ -58,11 +71,18 @@ func (w *work) extend(ctx context.Context) error {
 	return w.store.Extend(ctx, w.claim.Key, w.claim.Token, w.cfg.Lease)
 }
 
-// stop ends the goroutine, waits for it, and returns when the lease ends. It
-// may be called again.
+// stop ends the beats, waits for the one under way, and returns when the lease
+// ends. It may be called again.
 func (l *lease) stop() time.Time {
+	l.mu.Lock()
+	l.stopped = true
+	l.timer.Stop()
+	beating := l.beating
+	l.mu.Unlock()
 	l.cancel()
-	<-l.ended
+	if beating != nil {
+		<-beating
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.until

@@ -2,6 +2,7 @@ package idempotency
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -149,7 +150,7 @@ func (a *attempt) settle(err error, fact event.Event) ([]*message.Message, error
 			observe.Emit(fact)
 		}
 		if err != nil {
-			return nil, err
+			return nil, ended(a.msg.Context(), err)
 		}
 		fact.Kind = event.Handled
 		observe.Emit(fact)
@@ -172,4 +173,13 @@ func (a *attempt) settle(err error, fact event.Event) ([]*message.Message, error
 		// The handler has not run, so no attempt is spent, whatever it was.
 		return nil, failure.Unavailable(err)
 	}
+}
+
+// ended names what database/sql hides: a transaction that it rolled back because
+// the message's context has ended only says that it is over.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, sql.ErrTxDone) {
+		return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+	}
+	return err
 }

@@ -71,6 +71,20 @@ func TestOnMariaDBAConcurrentDuplicateWaitsWithinItsContext(t *testing.T) {
 	}
 }
 
+func TestATransactionThatHasReadBeforeMeetsARecordCommittedSince(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, d sqldialect.Dialect) {
+		t.Helper()
+		s := newShop(t, d, "", nil)
+		early := begin(t, s)
+		var n int
+		must(t, early.QueryRow("SELECT COUNT(*) FROM "+s.prefix+"effect").Scan(&n)) // takes MariaDB's read view
+		must(t, s.deliver(s.write))
+		if rec, err := s.claimIn(t.Context(), early); err != nil || rec.Verdict != idempotency.Finished {
+			t.Fatalf("%+v, %v; want finished", rec, err)
+		}
+	})
+}
+
 type counting struct {
 	dbtx.Tx
 	n int
