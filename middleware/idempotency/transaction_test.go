@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -197,7 +198,12 @@ func TestAShutdownRollsBack(t *testing.T) {
 	msg := newMessage(ctx)
 	_, err := b.mw(func(m *message.Message) ([]*message.Message, error) {
 		must(t, write(m))
+		tx, _ := idempotency.Native[*sql.Tx](m.Context())
 		cancel()
+		// database/sql rolls back on a goroutine of its own: let it come first.
+		for err := error(nil); !errors.Is(err, sql.ErrTxDone); runtime.Gosched() {
+			_, err = tx.ExecContext(context.Background(), "SELECT 1")
+		}
 		return nil, nil
 	})(msg)
 	if !errors.Is(err, context.Canceled) {
