@@ -174,6 +174,7 @@ func checkQuarantine(t T, h Harness) {
 		set, fine := byPayload["\x01\xff\x02"], byPayload["next"]
 		if set == nil || fine == nil {
 			t.Fatalf("%s: payloads %v", what, byPayload)
+			return
 		}
 		if set.Metadata.Get(quarantine) == "" || set.UUID == "" {
 			t.Errorf("%s: reason %q, UUID %q", what, set.Metadata.Get(quarantine), set.UUID)

@@ -41,7 +41,7 @@ func checkOrder(t T, h Harness) {
 	for _, msg := range c.acked(n) {
 		number, err := strconv.Atoi(msg.UUID)
 		key := msg.Metadata.Get(header.Key)
-		if before, any := last[key]; err != nil || any && number != before+keys {
+		if before, seen := last[key]; err != nil || seen && number != before+keys {
 			t.Fatalf("message %q of %s came after %d", msg.UUID, key, before)
 		}
 		last[key] = number
@@ -121,10 +121,10 @@ func checkOtherKeys(t T, h Harness) {
 	for deadline := time.After(r.h.Patience); len(seen) < len(good); {
 		select {
 		case msg := <-c.ch:
-			switch {
-			case msg.UUID == "behind it":
+			switch msg.UUID {
+			case "behind it":
 				t.Fatalf("the message behind the failing one came")
-			case msg.UUID == "bad":
+			case "bad":
 				msg.Nack()
 			default:
 				seen[msg.UUID] = true

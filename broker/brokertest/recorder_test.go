@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 
@@ -47,8 +48,8 @@ func failures(t *testing.T, c brokertest.Case, h brokertest.Harness) []string {
 	}()
 	<-done
 	cancel()
-	for i := len(r.cleanups) - 1; i >= 0; i-- {
-		r.cleanups[i]()
+	for _, cleanup := range slices.Backward(r.cleanups) {
+		cleanup()
 	}
 	return r.failures
 }

@@ -59,14 +59,14 @@ func claimed(t *testing.T, records int) (s *fakeSession, out chan *message.Messa
 		driver: newDriver(options{backoff: redelivery.Backoff{First: time.Second, Max: time.Hour}, producers: 1}, slog.New(slog.DiscardHandler)),
 		out:    out, logger: slog.New(slog.DiscardHandler),
 	}}
-	ended = make(chan struct{})
+	session, done := s, make(chan struct{})
 	go func() {
-		defer close(ended)
-		if err := h.ConsumeClaim(s, claim); err != nil {
+		defer close(done)
+		if err := h.ConsumeClaim(session, claim); err != nil {
 			t.Error(err)
 		}
 	}()
-	return s, out, cancel, ended
+	return s, out, cancel, done
 }
 
 func TestAnOffsetIsMarkedAfterTheAckAndNotBefore(t *testing.T) {

@@ -29,7 +29,7 @@ func open(_ context.Context, u *url.URL, opts broker.Options) (broker.Driver, er
 type driver struct {
 	options
 	logger *slog.Logger
-	ctx    context.Context // ends at Close
+	ctx    context.Context //nolint:containedctx // ends at Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // producers being closed
 

@@ -16,7 +16,7 @@ import (
 // reported as failed is not sent afterwards.
 type fence struct {
 	dialer net.Dialer
-	ctx    context.Context // ended by cut
+	ctx    context.Context //nolint:containedctx // ended by cut; sarama's Dial has none
 	cancel context.CancelFunc
 
 	mu    sync.Mutex

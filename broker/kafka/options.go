@@ -42,8 +42,8 @@ func readOptions(u *url.URL) (options, error) {
 		backoff:      redelivery.Backoff{First: 100 * time.Millisecond, Max: 10 * time.Second}.FromQuery(q),
 		createTopics: q.Bool("create_topics", true),
 		detail: sarama.TopicDetail{
-			NumPartitions:     int32(q.Int("partitions", 8, 1, 10_000)),
-			ReplicationFactor: int16(replication(q)),
+			NumPartitions:     int32(q.Int("partitions", 8, 1, 10_000)), //nolint:gosec // bounded
+			ReplicationFactor: int16(replication(q)),                    //nolint:gosec // bounded
 		},
 		producers:   q.Int("producers", 4, 1, 64),
 		horizon:     q.Duration("redelivery_horizon", 7*24*time.Hour, time.Minute, 10*365*24*time.Hour),

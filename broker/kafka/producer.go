@@ -72,7 +72,8 @@ func (p *producer) send(ctx context.Context, records []*sarama.ProducerMessage) 
 		case <-p.async.Successes():
 			left--
 		case failed := <-p.async.Errors():
-			results[failed.Msg.Metadata.(int)] = failed.Err
+			i, _ := failed.Msg.Metadata.(int) // as set above
+			results[i] = failed.Err
 			left--
 			p.fence.cut()
 		}

@@ -62,9 +62,9 @@ func (g *group) signal() {
 func (g *group) sweep() {
 	withdrawn := func(it *item) bool { return it.withdrawn }
 	clean := func(l *lane, from int) {
-		kept := append(l.items[:from:from], slices.DeleteFunc(l.items[from:], withdrawn)...)
-		g.queued -= len(l.items) - len(kept)
-		l.items = kept
+		kept := from + len(slices.DeleteFunc(l.items[from:], withdrawn))
+		g.queued -= len(l.items) - kept
+		l.items = l.items[:kept]
 	}
 	for _, l := range g.lanes {
 		if l.busy {

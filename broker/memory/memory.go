@@ -92,7 +92,7 @@ func open(_ context.Context, u *url.URL, opts broker.Options) (broker.Driver, er
 // driver is one user of a hub.
 type driver struct {
 	hub    *hub
-	ctx    context.Context // ends at Close, so that no Publish outlives it
+	ctx    context.Context //nolint:containedctx // ends at Close, so that no Publish outlives it
 	cancel context.CancelFunc
 }
 

@@ -4,7 +4,8 @@ import "strings"
 
 // Strip removes from metadata that arrived from a broker the keys that only
 // Sluicegate may write, so that a sender cannot forge them. The partition key
-// and the idempotency key stay: they are the sender's to choose.
+// and the idempotency key stay, being the sender's to choose, and so does what
+// a dead letter says about itself, which nothing acts on.
 func Strip(metadata map[string]string) {
 	for key := range metadata {
 		if Internal(key) {
@@ -15,5 +16,9 @@ func Strip(metadata map[string]string) {
 
 // Internal reports whether key belongs to Sluicegate alone.
 func Internal(key string) bool {
-	return strings.HasPrefix(key, Prefix) && key != Key && key != IdempotencyKey
+	switch key {
+	case Key, IdempotencyKey, DeadConsumer, DeadKey, DeadAt, DeadAttempts:
+		return false
+	}
+	return strings.HasPrefix(key, Prefix)
 }
