@@ -2,7 +2,6 @@ package forwarder_test
 
 import (
 	"context"
-	"fmt"
 	"runtime"
 	"strings"
 	"sync"
@@ -149,6 +148,6 @@ func find(t *testing.T, prefix string) forwardertest.Case {
 			return c
 		}
 	}
-	t.Fatal(fmt.Sprintf("no case begins with %q", prefix))
+	t.Fatalf("no case begins with %q", prefix)
 	return forwardertest.Case{}
 }

@@ -32,9 +32,9 @@ func (h *health) change(since *time.Time, what string, err error) {
 	switch {
 	case err != nil && since.IsZero():
 		*since = time.Now()
-		h.log.Warn("outbox relay: "+what+" is away, waiting for it", "error", err)
+		h.log.Warn("outbox relay waits for what is away", "what", what, "error", err)
 	case err == nil && !since.IsZero():
-		h.log.Info("outbox relay: "+what+" is back", "away", time.Since(*since).Round(time.Millisecond))
+		h.log.Info("outbox relay goes on, what was away is back", "what", what, "away", time.Since(*since).Round(time.Millisecond))
 		*since = time.Time{}
 	}
 }

@@ -40,7 +40,7 @@ func (o *Outbox) publish(ctx context.Context, tx Executor, topic string, msgs []
 	return nil
 }
 
-// chunk says how many of rows fit one statement: at least one, at most most of them.
+// chunk says how many of rows fit one statement: at least one, and no more than most.
 func chunk(rows []row, most int) int {
 	size := 0
 	for i := range rows {

@@ -100,9 +100,11 @@ func (r *Relay) Run(ctx context.Context) error {
 	all := make([]*lane, r.cfg.Lanes)
 	for i := range all {
 		wake, unsubscribe := r.outbox.subscribe()
-		defer unsubscribe()
 		all[i] = r.newLane(i, wake)
-		lanes.Go(func() { all[i].run(ctx) })
+		lanes.Go(func() {
+			defer unsubscribe()
+			all[i].run(ctx)
+		})
 	}
 	others.Go(func() { r.pruneLoop(ctx) })
 	// The manager goes on renewing until the lanes have settled.
@@ -121,8 +123,11 @@ func (r *Relay) ready(ctx context.Context) error {
 	retry := backoff{low: r.cfg.RetryMin, high: r.cfg.RetryMax}
 	for {
 		err := schema.Check(ctx, r.outbox.db, r.outbox.cfg.Dialect, r.outbox.names)
-		if err == nil || ctx.Err() != nil {
-			r.health.database(nil)
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // an error after the end of ctx says nothing
+		}
+		r.health.database(err)
+		if err == nil {
 			return nil
 		}
 		if r.outbox.db.PingContext(ctx) == nil && !r.outbox.cfg.Dialect.IsUnavailable(err) && ctx.Err() == nil {
@@ -133,7 +138,6 @@ func (r *Relay) ready(ctx context.Context) error {
 			}
 			continue
 		}
-		r.health.database(err)
 		wait(ctx, retry.next(), nil)
 	}
 }

@@ -73,11 +73,11 @@ type RelayConfig struct {
 
 func (c RelayConfig) withDefaults() (RelayConfig, error) {
 	var errs []error
-	number := func(name string, field *int, def, low, high int) {
+	number := func(name string, field *int, def, high int) {
 		if *field == 0 {
 			*field = def
-		} else if *field < low || *field > high {
-			errs = append(errs, fmt.Errorf("RelayConfig.%s: %d is not in %d to %d", name, *field, low, high))
+		} else if *field < 1 || *field > high {
+			errs = append(errs, fmt.Errorf("RelayConfig.%s: %d is not in 1 to %d", name, *field, high))
 		}
 	}
 	length := func(name string, field *time.Duration, def, low time.Duration) {
@@ -87,11 +87,11 @@ func (c RelayConfig) withDefaults() (RelayConfig, error) {
 			errs = append(errs, fmt.Errorf("RelayConfig.%s: %v is less than %v", name, *field, low))
 		}
 	}
-	number("BatchSize", &c.BatchSize, 1000, 1, 10000)
-	number("BatchBytes", &c.BatchBytes, 16<<20, 1, 1<<30)
-	number("Lanes", &c.Lanes, 2, 1, MaxLanes)
-	number("Concurrency", &c.Concurrency, 32, 1, 4096)
-	number("MaxAttempts", &c.MaxAttempts, 10, 1, 1<<20)
+	number("BatchSize", &c.BatchSize, 1000, 10000)
+	number("BatchBytes", &c.BatchBytes, 16<<20, 1<<30)
+	number("Lanes", &c.Lanes, 2, MaxLanes)
+	number("Concurrency", &c.Concurrency, 32, 4096)
+	number("MaxAttempts", &c.MaxAttempts, 10, 1<<20)
 	length("Lease", &c.Lease, 15*time.Second, 100*time.Millisecond)
 	length("PublishTimeout", &c.PublishTimeout, c.Lease*2/3, time.Millisecond)
 	length("StopTimeout", &c.StopTimeout, 5*time.Second, time.Millisecond)

@@ -51,7 +51,7 @@ func (r *row) args() []any {
 }
 
 func checkTopic(topic string) error {
-	reason := ""
+	var reason string
 	switch {
 	case topic == "":
 		reason = "is empty"

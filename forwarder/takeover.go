@@ -147,10 +147,7 @@ func (t *Takeover) Stats() RelayStats {
 // the same time.
 func (t *Takeover) Run(ctx context.Context) error {
 	at, err := t.begin(ctx)
-	if ctx.Err() != nil {
-		return nil
-	}
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("take over %s: %w", t.cfg.MessagesTable, err)
 	}
 	r := takeoverRun{

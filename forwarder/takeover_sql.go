@@ -136,9 +136,10 @@ func (t takeoverTables) resolve(ctx context.Context, db *sql.DB, after, upTo int
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() { // the waiting happens on the way
 	}
-	return errors.Join(rows.Err(), rows.Close())
+	return rows.Err()
 }
 
 func ignoreDone(err error) error {

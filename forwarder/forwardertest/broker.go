@@ -146,7 +146,8 @@ func firsts(got []delivery) map[string][]int {
 	return out
 }
 
-// inOrder checks that each of keys keys has the numbers 0 to each-1 in order.
+// inOrder checks that so many keys arrived, each with the numbers 0 to each-1 in
+// order.
 func inOrder(tb testing.TB, got []delivery, keys, each int) {
 	tb.Helper()
 	by := firsts(got)

@@ -25,8 +25,8 @@ var refusalCases = []Case{
 }
 
 var (
-	permanent = failure.Permanent(errors.New("message too large"))
-	transient = errors.New("not enough replicas")
+	errPermanent = failure.Permanent(errors.New("message too large"))
+	errTransient = errors.New("not enough replicas")
 )
 
 // refuse answers err for one key.
@@ -73,7 +73,7 @@ func alwaysFails(tb testing.TB, h Harness) {
 		broker := &fakeBroker{answer: func(_ string, m *message.Message) error {
 			if m.UUID == "bad-0" {
 				tries.Add(1)
-				return transient
+				return errTransient
 			}
 			if m.UUID == "bad-1" && tries.Load() < 3 {
 				tb.Error("a later message overtook the one that is retried")
@@ -108,7 +108,7 @@ func retriedInOrder(tb testing.TB, h Harness) {
 		var calls atomic.Int64
 		broker := &fakeBroker{answer: func(_ string, m *message.Message) error {
 			if m.Metadata.Get("sluicegate_key") != "steady" && calls.Add(1)%3 == 0 {
-				return transient
+				return errTransient
 			}
 			return nil
 		}}
@@ -130,7 +130,7 @@ func retriedInOrder(tb testing.TB, h Harness) {
 
 func failsAlone(tb testing.TB, h Harness) {
 	b := open(tb, h)
-	broker := &fakeBroker{answer: refuse("bad", transient)}
+	broker := &fakeBroker{answer: refuse("bad", errTransient)}
 	cfg := quick()
 	cfg.MaxAttempts, cfg.Lanes = 2, 1
 	b.relay(newBatched(broker), cfg)
@@ -140,7 +140,7 @@ func failsAlone(tb testing.TB, h Harness) {
 		tb.Fatal("a message was set aside though nothing proved that the broker is there")
 	}
 	cfg2 := cfg
-	checked := &fakeBroker{answer: refuse("bad", transient)}
+	checked := &fakeBroker{answer: refuse("bad", errTransient)}
 	other := open(tb, h)
 	other.relay(reachable{newBatched(checked)}, cfg2)
 	other.put("orders", keyed("bad", 0))
@@ -171,7 +171,7 @@ func manyFailing(tb testing.TB, h Harness) {
 	b := open(tb, h)
 	broker := &fakeBroker{answer: func(topic string, _ *message.Message) error {
 		if topic == "missing" {
-			return transient
+			return errTransient
 		}
 		return nil
 	}}

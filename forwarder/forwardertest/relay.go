@@ -53,7 +53,7 @@ func prunes(tb testing.TB, h Harness) {
 	b := open(tb, h)
 	cfg := quick()
 	cfg.Retain = 50 * time.Millisecond
-	broker := &fakeBroker{answer: refuse("bad", permanent)}
+	broker := &fakeBroker{answer: refuse("bad", errPermanent)}
 	b.relay(newBatched(broker), cfg)
 	b.put("orders", keyed("good", 0), keyed("bad", 0))
 	b.drained()

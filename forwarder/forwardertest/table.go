@@ -49,7 +49,7 @@ func printed(tb testing.TB, h Harness) {
 	tb.Cleanup(func() { dropTables(tb, h.DB, d, n) })
 	script, err := forwarder.MigrationSQL(d, "", n.Prefix)
 	must(tb, err)
-	for _, s := range strings.Split(script, ";\n") {
+	for s := range strings.SplitSeq(script, ";\n") {
 		if s = strings.TrimSpace(s); s != "" {
 			_, err := h.DB.Exec(s)
 			must(tb, err)
