@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/sluicegate/sluicegate/internal/suggest"
 	"github.com/sluicegate/sluicegate/internal/urlparam"
 )
 
@@ -82,7 +83,7 @@ func unknownScheme(scheme string) error {
 		return fmt.Errorf("scheme %q needs its driver: import _ %q", scheme, path)
 	}
 	known := append(Schemes(), slices.Collect(maps.Keys(shipped))...)
-	if near := urlparam.Nearest(scheme, known); near != "" {
+	if near := suggest.Nearest(scheme, known...); near != "" {
 		return fmt.Errorf("unknown scheme %q: did you mean %s://?", scheme, near)
 	}
 	list := Schemes()

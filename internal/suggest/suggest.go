@@ -8,8 +8,12 @@ import (
 )
 
 // Nearest returns the known word that is closest to word, or "" where none is
-// near: at most a third of the letters may differ, and one always may.
+// near: at most a third of the letters may differ, and one always may. A word of
+// more than 40 bytes is near to nothing.
 func Nearest(word string, known ...string) string {
+	if len(word) > 40 {
+		return ""
+	}
 	w := strings.ToLower(word)
 	best, bestDistance := "", max(1, len(w)/3)+1
 	for _, k := range known {
@@ -29,8 +33,12 @@ func Hint(word string, known ...string) string {
 	if len(known) == 0 {
 		return "nothing is known here"
 	}
-	sorted := slices.Sorted(slices.Values(known))
-	return "known: " + strings.Join(sorted, ", ")
+	return "known: " + List(known...)
+}
+
+// List returns the words in alphabetical order, each once, for a message.
+func List(words ...string) string {
+	return strings.Join(slices.Compact(slices.Sorted(slices.Values(words))), ", ")
 }
 
 // distance counts the letters to insert, remove, replace or swap with their

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sluicegate/sluicegate/internal/suggest"
 )
 
 // Query reads the parameters of a URL one by one and collects what is wrong
@@ -65,7 +67,7 @@ func (q *Query) Enum(name, def string, allowed ...string) string {
 	}
 	if !slices.Contains(allowed, v) {
 		hint := "is one of " + strings.Join(allowed, ", ")
-		if near := Nearest(v, allowed); near != "" {
+		if near := suggest.Nearest(v, allowed...); near != "" {
 			hint = fmt.Sprintf("did you mean %s?", near)
 		}
 		q.Problem(name, "unknown value: %s", hint)
@@ -123,13 +125,11 @@ func (q *Query) Err() error {
 	}
 	slices.Sort(unknown)
 	for _, name := range unknown {
-		if near := Nearest(name, q.known); near != "" {
+		if near := suggest.Nearest(name, q.known...); near != "" {
 			problems = append(problems, fmt.Errorf("unknown parameter %s: did you mean %s?", shorten(name), near))
 			continue
 		}
-		known := slices.Clone(q.known)
-		slices.Sort(known)
-		problems = append(problems, fmt.Errorf("unknown parameter %s: known are %s", shorten(name), strings.Join(known, ", ")))
+		problems = append(problems, fmt.Errorf("unknown parameter %s: known are %s", shorten(name), suggest.List(q.known...)))
 	}
 	return errors.Join(problems...)
 }
@@ -141,44 +141,4 @@ func shorten(name string) string {
 		return "(not shown)"
 	}
 	return strconv.Quote(name)
-}
-
-// Nearest returns the word of known that is most like word, or "" where none
-// is like it.
-func Nearest(word string, known []string) string {
-	best, bestDistance := "", 1+max(1, len(word)/3)
-	if len(word) > 40 {
-		return ""
-	}
-	for _, candidate := range known {
-		if d := distance(strings.ToLower(word), candidate); d < bestDistance {
-			best, bestDistance = candidate, d
-		}
-	}
-	return best
-}
-
-// distance counts the insertions, deletions, replacements and swaps of
-// neighbours between a and b.
-func distance(a, b string) int {
-	rows := [3][]int{make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)}
-	for j := range rows[1] {
-		rows[1][j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		before, above, row := rows[0], rows[1], rows[2]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(above[j]+1, row[j-1]+1, above[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-		rows[0], rows[1], rows[2] = above, row, before
-	}
-	return rows[1][len(b)]
 }
