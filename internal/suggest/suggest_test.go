@@ -1,6 +1,9 @@
 package suggest
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestNearestFindsTheWordThatWasMeant(t *testing.T) {
 	for _, c := range []struct {
@@ -16,6 +19,12 @@ func TestNearestFindsTheWordThatWasMeant(t *testing.T) {
 		{"x", []string{"orders"}, ""},
 		{"colour", []string{"orders", "seed"}, ""},
 		{"", []string{"orders"}, ""},
+		{"kafak", []string{"memory", "kafka"}, "kafka"},
+		{"kafka2", []string{"memory", "kafka"}, "kafka"},
+		{"Memory", []string{"memory", "kafka"}, "memory"},
+		{"mem", []string{"memory", "kafka"}, ""},
+		{"postgres", []string{"memory", "kafka"}, ""},
+		{strings.Repeat("orders", 8), []string{strings.Repeat("orders", 8) + "s"}, ""}, // more likely a secret than a typing error
 	} {
 		if got := Nearest(c.word, c.known...); got != c.want {
 			t.Errorf("Nearest(%q) = %q, want %q", c.word, got, c.want)

@@ -50,12 +50,3 @@ func TestEveryParameterProblemIsReportedAtOnce(t *testing.T) {
 		}
 	}
 }
-
-func TestNearestSuggestsOnlyWhatIsLike(t *testing.T) {
-	known := []string{"memory", "kafka"}
-	for word, want := range map[string]string{"kafak": "kafka", "kafka2": "kafka", "Memory": "memory", "mem": "", "postgres": "", "": ""} {
-		if got := Nearest(word, known); got != want {
-			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
-		}
-	}
-}
