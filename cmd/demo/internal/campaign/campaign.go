@@ -55,7 +55,7 @@ func runWith(ctx context.Context, s settings.Settings, display *progress.Display
 	if err != nil {
 		return Summary{}, err
 	}
-	defer func() { err = errors.Join(err, r.node.Close()) }()
+	defer func() { err = errors.Join(err, r.node.Close()) }() //nolint:contextcheck // what ends a run must not end with its context
 	if err := r.node.Prepare(ctx); err != nil {
 		return Summary{}, err
 	}
@@ -153,18 +153,22 @@ func (r *run) do(ctx context.Context) (Summary, error) {
 }
 
 // place places the orders and shows how that goes.
-func (r *run) place(ctx context.Context) (accepted []string, err error) {
-	done := make(chan struct{})
+func (r *run) place(ctx context.Context) ([]string, error) {
+	type result struct {
+		accepted []string
+		err      error
+	}
+	done := make(chan result, 1)
 	go func() {
-		defer close(done)
-		accepted, err = r.client.place(ctx)
+		accepted, err := r.client.place(ctx)
+		done <- result{accepted, err}
 	}()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		select {
-		case <-done:
-			return accepted, err
+		case got := <-done:
+			return got.accepted, got.err
 		case <-tick.C:
 			r.show()
 		}

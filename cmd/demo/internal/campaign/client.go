@@ -41,7 +41,7 @@ func newClient(url string, seed uint64, orders int) *client {
 	return &client{
 		http: &http.Client{Timeout: tryTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: clients}},
 		url:  url, orders: orders,
-		random: rand.New(rand.NewPCG(seed, 0)), //nolint:gosec // no secret hangs on it
+		random: rand.New(rand.NewPCG(seed, 0)),
 	}
 }
 
@@ -86,10 +86,7 @@ func (c *client) one(ctx context.Context, b body) {
 	for range tries {
 		var id string
 		if id, err = c.post(ctx, b); err == nil {
-			c.placed.Add(1)
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			c.ids = append(c.ids, id)
+			c.accept(id)
 			return
 		}
 		if !pause(ctx, betweenTries) {
@@ -99,6 +96,13 @@ func (c *client) one(ctx context.Context, b body) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.errs = append(c.errs, fmt.Errorf("place order %s: %w", b.SKU, err))
+}
+
+func (c *client) accept(id string) {
+	c.placed.Add(1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ids = append(c.ids, id)
 }
 
 func (c *client) post(ctx context.Context, b body) (id string, err error) {

@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"maps"
 	"strings"
 	"sync"
 
@@ -40,12 +41,5 @@ func (c *counts) observe(e sluicegate.Event) {
 func (c *counts) snapshot() (retried, deduplicated int, handled, ended map[string]int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	handled, ended = map[string]int{}, map[string]int{}
-	for k, v := range c.handled {
-		handled[k] = v
-	}
-	for k, v := range c.ended {
-		ended[k] = v
-	}
-	return c.retried, c.deduplicated, handled, ended
+	return c.retried, c.deduplicated, maps.Clone(c.handled), maps.Clone(c.ended)
 }

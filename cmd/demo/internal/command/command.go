@@ -41,7 +41,7 @@ func Main(args []string, env func(string) (string, bool), stdout, stderr io.Writ
 
 // Run is Main without the signals: ctx ends what runs.
 func Run(ctx context.Context, args []string, env func(string) (string, bool), stdout, stderr io.Writer) int {
-	root := newRoot(program{env: env, stdout: stdout, stderr: stderr}, args)
+	root := newRoot(program{env: env, stdout: stdout, stderr: stderr}, args) //nolint:contextcheck // cobra carries it
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -52,7 +52,7 @@ func Run(ctx context.Context, args []string, env func(string) (string, bool), st
 		return exitOK
 	case errors.As(err, &usage):
 		fmt.Fprintf(stderr, "demo: this cannot be run as it was asked for:\n")
-		for _, line := range strings.Split(err.Error(), "\n") {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
 			fmt.Fprintf(stderr, "  %s\n", line)
 		}
 		fmt.Fprintf(stderr, "demo --help tells what there is\n")

@@ -6,6 +6,7 @@ package fault
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 )
 
 // Kind is a way to break.
@@ -51,7 +52,7 @@ func NewPlan(seed uint64, orders int) Plan {
 	for _, kind := range []Kind{Poison, FailBefore, FailAfter, PanicBefore, PanicAfter, LoseAck, LoseConfirm, Refuse, Rollback} {
 		// A generator of its own for each kind: another share of one leaves
 		// the others where they are.
-		random := rand.New(rand.NewPCG(seed, uint64(kind))) //nolint:gosec // no secret hangs on it
+		random := rand.New(rand.NewPCG(seed, uint64(kind)))
 		left := max(1, orders*share[kind]/1000)
 		for _, i := range random.Perm(orders) {
 			if left > 0 && p.place(kind, SKU(i), random.IntN(len(services))) {
@@ -82,12 +83,7 @@ func (p Plan) place(kind Kind, sku string, first int) bool {
 
 // has reports whether kind hits.
 func (p Plan) has(kind Kind, service, sku string) bool {
-	for _, k := range p.kinds[hit{service, sku}] {
-		if k == kind {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(p.kinds[hit{service, sku}], kind)
 }
 
 // Poisoned reports whether a service can never handle the order of this SKU.

@@ -40,7 +40,7 @@ type Report struct {
 }
 
 // Exact reports whether every effect is there once.
-func (r Report) Exact() bool { return r.Lost == 0 && r.Duplicated == 0 && r.Phantom == 0 }
+func (r *Report) Exact() bool { return r.Lost == 0 && r.Duplicated == 0 && r.Phantom == 0 }
 
 const maxProblems = 20
 

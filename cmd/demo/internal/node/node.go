@@ -69,7 +69,7 @@ type Node struct {
 // Open builds a node and connects to nothing.
 func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	n := &Node{cfg: cfg}
-	defer func() {
+	defer func() { //nolint:contextcheck // closing must not end with the context
 		if err != nil {
 			err = errors.Join(err, n.Close())
 		}

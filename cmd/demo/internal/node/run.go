@@ -74,7 +74,7 @@ func (n *Node) supervise(ctx context.Context, name string, run func(context.Cont
 
 // serve runs one service. A stack drains once, so each start makes a new one.
 func (n *Node) serve(ctx context.Context, service shop.Service) error {
-	stack, err := sluicegate.New(n.db, sluicegate.Config{
+	stack, err := sluicegate.New(n.db, sluicegate.Config{ //nolint:contextcheck // handlers get the context of their message
 		Consumer:     n.cfg.Consumer,
 		Dialect:      n.cfg.Database.Dialect(),
 		Store:        n.store.records,
@@ -97,12 +97,12 @@ func (n *Node) serve(ctx context.Context, service shop.Service) error {
 		sub = n.cfg.BreakSubscriber(service.Name, sub, n.broker.Capabilities())
 	}
 	if service.Output == "" {
-		err = stack.Handle(router, service.Name, service.Topic, sub, func(ctx context.Context, tx *sql.Tx, msg *message.Message) error {
+		err = stack.Handle(router, service.Name, service.Topic, sub, func(ctx context.Context, tx *sql.Tx, msg *message.Message) error { //nolint:contextcheck // as above
 			_, err := service.Handle(ctx, tx, msg)
 			return err
 		})
 	} else {
-		err = stack.HandleProducing(router, service.Name, service.Topic, sub, service.Output, service.Handle)
+		err = stack.HandleProducing(router, service.Name, service.Topic, sub, service.Output, service.Handle) //nolint:contextcheck // as above
 	}
 	if err != nil {
 		return err

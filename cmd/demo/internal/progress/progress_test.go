@@ -19,7 +19,7 @@ func TestWithoutATerminalPlainLinesAreWrittenNowAndThen(t *testing.T) {
 		d.Show(begun.Add(time.Duration(i)*100*time.Millisecond), "line")
 	}
 	d.Done()
-	if got, want := b.String(), "line\nline\nline\n"; got != want {
+	if got, want := b.String(), strings.Repeat("line\n", 3); got != want {
 		t.Errorf("wrote %q, want %q", got, want)
 	}
 }

@@ -40,7 +40,7 @@ type Set []Role
 func Parse(list string) (Set, error) {
 	var errs []error
 	var got Set
-	for _, word := range strings.Split(list, ",") {
+	for word := range strings.SplitSeq(list, ",") {
 		r := Role(strings.TrimSpace(word))
 		switch {
 		case r == "":

@@ -29,7 +29,7 @@ func readFile(path string, env func(string) (string, bool)) ([]entry, Problems) 
 	var problems Problems
 	text, err := readText(path)
 	if err != nil {
-		problems.add("--config "+path, err)
+		note(&problems, "--config "+path, err)
 		return nil, problems
 	}
 	if problems = checkShape(path, text); len(problems) > 0 {
@@ -37,18 +37,18 @@ func readFile(path string, env func(string) (string, bool)) ([]entry, Problems) 
 	}
 	tree, err := koanfyaml.Parser().Unmarshal(text)
 	if err != nil {
-		problems.add(path, yamlError(err))
+		note(&problems, path, yamlError(err))
 		return nil, problems
 	}
 	var entries []entry
 	for _, key := range slices.Sorted(mapKeys(tree)) {
 		e, err := readEntry(key, tree[key], env)
 		if err != nil {
-			problems.add(path+": "+key, err)
+			note(&problems, path+": "+key, err)
 			continue
 		}
 		if strings.HasSuffix(key, fileSuffix) && slices.ContainsFunc(entries, func(o entry) bool { return o.key == e.key }) {
-			problems.add(path+": "+key, fmt.Errorf("says the same as %s: keep one of them", e.key))
+			note(&problems, path+": "+key, fmt.Errorf("says the same as %s: keep one of them", e.key))
 			continue
 		}
 		entries = append(entries, e)
@@ -124,7 +124,7 @@ func readText(path string) ([]byte, error) {
 	case info.Size() > maxFileSize:
 		return nil, errors.New("is larger than 1 MiB: it should hold a few settings")
 	}
-	b, err := os.ReadFile(path) //nolint:gosec // the path is the user's own
+	b, err := os.ReadFile(path)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("cannot be read: %w", errors.Unwrap(err))
@@ -145,7 +145,7 @@ func checkShape(path string, text []byte) Problems {
 	var problems Problems
 	for i, line := range strings.Split(string(text), "\n") {
 		if rest := strings.TrimLeft(line, " "); strings.HasPrefix(rest, "\t") && strings.TrimSpace(rest) != "" {
-			problems.add(fmt.Sprintf("%s: line %d", path, i+1), errors.New("is indented by a tab: use spaces"))
+			note(&problems, fmt.Sprintf("%s: line %d", path, i+1), errors.New("is indented by a tab: use spaces"))
 		}
 	}
 	if len(problems) > 0 {
@@ -154,15 +154,15 @@ func checkShape(path string, text []byte) Problems {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var doc yaml.Node
 	if err := decoder.Decode(&doc); err != nil && !errors.Is(err, io.EOF) {
-		problems.add(path, yamlError(err))
+		note(&problems, path, yamlError(err))
 		return problems
 	}
 	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		problems.add(path, errors.New("holds several documents: keep one"))
+		note(&problems, path, errors.New("holds several documents: keep one"))
 		return problems
 	}
 	if len(doc.Content) == 0 || doc.Content[0].Tag == "!!null" {
-		problems.add(path, errors.New("holds no settings: give some, or leave --config out"))
+		note(&problems, path, errors.New("holds no settings: give some, or leave --config out"))
 		return problems
 	}
 	return append(problems, checkMapping(path, doc.Content[0])...)
@@ -171,7 +171,7 @@ func checkShape(path string, text []byte) Problems {
 func checkMapping(path string, root *yaml.Node) Problems {
 	var problems Problems
 	if root.Kind != yaml.MappingNode {
-		problems.add(path, errors.New("is no mapping: write lines such as broker: memory://"))
+		note(&problems, path, errors.New("is no mapping: write lines such as broker: memory://"))
 		return problems
 	}
 	lines := map[string]int{}
@@ -179,11 +179,11 @@ func checkMapping(path string, root *yaml.Node) Problems {
 		key, value := root.Content[i], root.Content[i+1]
 		at := fmt.Sprintf("%s: line %d", path, key.Line)
 		if first, twice := lines[key.Value]; twice {
-			problems.add(at, fmt.Errorf("%s is given again, after line %d: keep one", key.Value, first))
+			note(&problems, at, fmt.Errorf("%s is given again, after line %d: keep one", key.Value, first))
 		}
 		lines[key.Value] = key.Line
 		if key.Kind != yaml.ScalarNode || key.Tag == "!!merge" || hasAlias(value) {
-			problems.add(at, errors.New("uses an anchor or an alias: write the value out"))
+			note(&problems, at, errors.New("uses an anchor or an alias: write the value out"))
 		}
 	}
 	return problems

@@ -32,7 +32,7 @@ func gather(in Input) (values, Problems) {
 	var problems Problems
 	set := func(key, text, from string) {
 		if err := v.set(key, text, from); err != nil {
-			problems.add(from, err)
+			note(&problems, from, err)
 		}
 	}
 	for _, f := range fields {
@@ -76,7 +76,7 @@ func secretFile(path string) (string, error) {
 	case info.Size() > 64<<10:
 		return "", fmt.Errorf("file %s is larger than 64 KiB: it should hold one value", path)
 	}
-	b, err := os.ReadFile(path) //nolint:gosec // the path is the user's own
+	b, err := os.ReadFile(path)
 	if err != nil {
 		return "", fmt.Errorf("file %s cannot be read: %w", path, errors.Unwrap(err))
 	}

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,11 +23,11 @@ import (
 const MaxOrders = 1_000_000
 
 // parse checks each value by itself.
-func (v values) parse(_ Command, problems *Problems) Settings {
+func (v values) parse(problems *Problems) Settings {
 	s := Settings{Broker: v.text(keyBroker), ListenSet: v.given(keyListen)}
 	check := func(key string, err error) {
 		if err != nil {
-			problems.add(v.from[key], err)
+			note(problems, v.from[key], err)
 		}
 	}
 	var err error
@@ -74,7 +75,7 @@ func (v values) combine(c Command, s Settings, problems *Problems) {
 		return
 	}
 	refuse := func(key, what, use string) {
-		problems.add(v.from[keyRoles], fmt.Errorf("the roles %s are one process of several, but %s: %s, or run all roles in one process (%s is %s)",
+		note(problems, v.from[keyRoles], fmt.Errorf("the roles %s are one process of several, but %s: %s, or run all roles in one process (%s is %s)",
 			s.Roles, what, use, key, redacted(v.text(key), "not given")))
 	}
 	if s.Database == "" || scheme(s.Database) == "sqlite" || scheme(s.Database) == "sqlite3" {
@@ -167,10 +168,8 @@ func listenAddress(text string, insecure bool) error {
 func logLevel(text string) (slog.Level, error) {
 	var l slog.Level
 	words := []string{"debug", "info", "warn", "error"}
-	for _, w := range words {
-		if text == w {
-			return l, l.UnmarshalText([]byte(text))
-		}
+	if slices.Contains(words, text) {
+		return l, l.UnmarshalText([]byte(text))
 	}
 	return l, fmt.Errorf("must be one of debug, info, warn, error; %s", suggest.Hint(text, words...))
 }

@@ -78,7 +78,7 @@ type Input struct {
 // Load gathers and checks. The error is Problems.
 func Load(in Input) (Settings, error) {
 	v, problems := gather(in)
-	s := v.parse(in.Command, &problems)
+	s := v.parse(&problems)
 	if len(problems) == 0 {
 		v.combine(in.Command, s, &problems)
 	}

@@ -212,7 +212,7 @@ func TestWhatIsNotThereIsAProblemToo(t *testing.T) {
 
 func TestAPageOfAnotherOriginCannotPlaceOrders(t *testing.T) {
 	a := newAPI(t)
-	r := httptest.NewRequest("POST", "/orders", strings.NewReader(good))
+	r := httptest.NewRequest(http.MethodPost, "/orders", strings.NewReader(good))
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Sec-Fetch-Site", "cross-site")
 	w := httptest.NewRecorder()

@@ -83,7 +83,7 @@ func parseAmount(text string) (Amount, error) {
 	if err != nil || whole == "" {
 		return 0, errAmount
 	}
-	return Amount(n), nil //nolint:gosec // 63 bits
+	return Amount(n), nil
 }
 
 // FieldError names the field of an order that is wrong.
