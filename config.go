@@ -116,17 +116,12 @@ func (c Config) strength() Strength {
 // withDefaults returns a copy with every default in place, or every problem.
 func (c Config) withDefaults(db *sql.DB) (Config, error) {
 	var errs []error
-	if c.Dialect == sqldialect.Unknown && db != nil {
-		d, err := sqldialect.Detect(db)
+	if db != nil {
+		d, err := sqldialect.Configure("Config", db, c.Dialect, c.names())
 		if err != nil {
-			errs = append(errs, fmt.Errorf("Config.Dialect: %w", err))
+			errs = append(errs, err)
 		}
 		c.Dialect = d
-	}
-	if db != nil {
-		if err := c.names().Validate(c.Dialect); err != nil {
-			errs = append(errs, fmt.Errorf("Config: %w", err))
-		}
 	}
 	if db == nil && c.Store == nil {
 		errs = append(errs, errors.New("Config.Store: without a database, a store for the idempotency records is needed"))
@@ -170,13 +165,10 @@ func (c Config) withDefaults(db *sql.DB) (Config, error) {
 // twice, and at the same time in several processes. Only Dialect, Schema and
 // Prefix of cfg matter.
 func Migrate(ctx context.Context, db *sql.DB, cfg Config) error {
-	d := cfg.Dialect
-	if d == sqldialect.Unknown {
-		var err error
-		if d, err = sqldialect.Detect(db); err != nil {
-			return fmt.Errorf("Config.Dialect: %w", err)
-		}
+	d, err := sqldialect.Configure("Config", db, cfg.Dialect, cfg.names())
+	if err != nil {
+		return err
 	}
-	_, err := schema.Up(ctx, db, d, cfg.names())
+	_, err = schema.Up(ctx, db, d, cfg.names())
 	return err
 }

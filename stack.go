@@ -60,7 +60,7 @@ func (s *Stack) openTables(db *sql.DB) (err error) {
 		return fmt.Errorf("outbox: %w", err)
 	}
 	if c.strength() == SQL {
-		s.inbox, err = sqlstore.New(db, sqlstore.Config{Dialect: c.Dialect.String(), Schema: c.Schema, Prefix: c.Prefix})
+		s.inbox, err = sqlstore.New(db, sqlstore.Config{Dialect: c.Dialect, Schema: c.Schema, Prefix: c.Prefix})
 		if err != nil {
 			return fmt.Errorf("inbox: %w", err)
 		}

@@ -39,21 +39,11 @@ type Config struct {
 
 func (c Config) withDefaults(db *sql.DB) (Config, error) {
 	var errs []error
-	if db == nil {
-		errs = append(errs, errors.New("db: a database is needed, got nil"))
-	} else if c.Dialect == sqldialect.Unknown {
-		d, err := sqldialect.Detect(db)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("Config.Dialect: %w", err))
-		}
-		c.Dialect = d
+	d, err := sqldialect.Configure("Config", db, c.Dialect, c.names())
+	if err != nil {
+		errs = append(errs, err)
 	}
-	if c.Dialect != sqldialect.Unknown && !c.Dialect.Valid() {
-		errs = append(errs, fmt.Errorf("Config.Dialect: %d is none of PostgreSQL, MySQL, SQLite", c.Dialect))
-	}
-	if err := c.names().Validate(c.Dialect); err != nil {
-		errs = append(errs, fmt.Errorf("Config.%w", err))
-	}
+	c.Dialect = d
 	switch {
 	case c.MaxMessageBytes == 0:
 		c.MaxMessageBytes = DefaultMaxMessageBytes
@@ -63,7 +53,6 @@ func (c Config) withDefaults(db *sql.DB) (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	var err error
 	if c.Relay, err = c.Relay.withDefaults(); err != nil {
 		errs = append(errs, err)
 	}

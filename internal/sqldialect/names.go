@@ -1,6 +1,7 @@
 package sqldialect
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"regexp"
@@ -24,7 +25,9 @@ type Names struct {
 }
 
 // Validate checks that the names are plain identifiers.
-func (n Names) Validate(d Dialect) error {
+func (n Names) Validate(d Dialect) error { return errors.Join(n.problems(d)...) }
+
+func (n Names) problems(d Dialect) []error {
 	var errs []error
 	if n.Schema != "" {
 		switch {
@@ -37,7 +40,31 @@ func (n Names) Validate(d Dialect) error {
 	if n.Prefix != "" && (!identifier.MatchString(n.Prefix) || len(n.Prefix) > MaxPrefix) {
 		errs = append(errs, fmt.Errorf("Prefix %q: use letters, digits and _, not beginning with a digit, at most %d", n.Prefix, MaxPrefix))
 	}
-	return errors.Join(errs...)
+	return errs
+}
+
+// Configure returns the dialect of db: configured, or told from the driver where
+// that is Unknown. It reports all that is wrong with db, the dialect and the
+// names together, each as a field of the configuration called config.
+func Configure(config string, db *sql.DB, configured Dialect, n Names) (Dialect, error) {
+	var errs []error
+	d := configured
+	switch {
+	case db == nil:
+		errs = append(errs, errors.New("db: a database is needed, got nil"))
+	case d == Unknown:
+		var err error
+		if d, err = Detect(db); err != nil {
+			errs = append(errs, fmt.Errorf("%s.Dialect: %w", config, err))
+		}
+	}
+	if d != Unknown && !d.Valid() {
+		errs = append(errs, fmt.Errorf("%s.Dialect: %d is none of PostgreSQL, MySQL, SQLite", config, d))
+	}
+	for _, err := range n.problems(d) {
+		errs = append(errs, fmt.Errorf("%s.%w", config, err))
+	}
+	return d, errors.Join(errs...)
 }
 
 func (n Names) prefix() string {

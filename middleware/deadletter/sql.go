@@ -61,27 +61,12 @@ const maxColumn = 255
 // migrations of this module. Nothing is read or written here. The store is safe
 // for concurrent use.
 func SQL(db *sql.DB, cfg SQLConfig) (*SQLStore, error) {
-	var errs []error
-	if db == nil {
-		errs = append(errs, errors.New("db: is nil"))
-	} else if cfg.Dialect == sqldialect.Unknown {
-		d, err := sqldialect.Detect(db)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("SQLConfig.Dialect: %w", err))
-		}
-		cfg.Dialect = d
-	}
 	names := sqldialect.Names{Schema: cfg.Schema, Prefix: cfg.Prefix}
-	if err := names.Validate(cfg.Dialect); err != nil {
-		errs = append(errs, fmt.Errorf("SQLConfig.%w", err))
-	}
-	if cfg.Dialect > SQLite {
-		errs = append(errs, fmt.Errorf("SQLConfig.Dialect: %d is none of PostgreSQL, MySQL, SQLite", cfg.Dialect))
-	}
-	if err := errors.Join(errs...); err != nil {
+	d, err := sqldialect.Configure("SQLConfig", db, cfg.Dialect, names)
+	if err != nil {
 		return nil, fmt.Errorf("configure dead-letter table: %w", err)
 	}
-	d, table := cfg.Dialect, names.Table(cfg.Dialect, schema.DeadLetter)
+	table := names.Table(d, schema.DeadLetter)
 	return &SQLStore{
 		db: db, dialect: d,
 		insert: d.Bind("INSERT INTO " + table + " (status, consumer, handler, topic, message_key, message_uuid, payload," +

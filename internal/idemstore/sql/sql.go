@@ -25,9 +25,8 @@ import (
 
 // Config configures New.
 type Config struct {
-	// Dialect is postgres, mysql (also for MariaDB) or sqlite. Default: told
-	// from the driver.
-	Dialect string
+	// Dialect is the kind of database. Default: told from the driver.
+	Dialect sqldialect.Dialect
 	// Schema (PostgreSQL) or database (MySQL) of the tables. Default: the
 	// connection's own.
 	Schema string
@@ -48,24 +47,10 @@ type Store struct {
 
 // New returns a store on db.
 func New(db *stdsql.DB, cfg Config) (*Store, error) {
-	if db == nil {
-		return nil, errors.New("db: is nil")
-	}
-	var (
-		d   sqldialect.Dialect
-		err error
-	)
-	if cfg.Dialect == "" {
-		d, err = sqldialect.Detect(db)
-	} else {
-		d, err = sqldialect.Parse(cfg.Dialect)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("Config.Dialect: %w", err)
-	}
 	names := sqldialect.Names{Schema: cfg.Schema, Prefix: cfg.Prefix}
-	if err := names.Validate(d); err != nil {
-		return nil, fmt.Errorf("Config.%w", err)
+	d, err := sqldialect.Configure("Config", db, cfg.Dialect, names)
+	if err != nil {
+		return nil, err
 	}
 	table := names.Table(d, schema.Inbox)
 	return &Store{db: pool{db}, dialect: d, offset: cfg.Offset, space: table, q: newQueries(d, table)}, nil

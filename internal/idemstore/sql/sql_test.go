@@ -169,7 +169,7 @@ func TestAClaimInATransactionIsOneStatementAndStoresTheAttempt(t *testing.T) {
 func TestWhatIsWrongWithAConfigurationIsNamed(t *testing.T) {
 	db := open(t)
 	for field, cfg := range map[string]sql.Config{
-		"Dialect": {Dialect: "oracle"}, "Schema": {Schema: "x"}, "Prefix": {Prefix: "a-b"},
+		"Dialect": {Dialect: 9}, "Schema": {Schema: "x"}, "Prefix": {Prefix: "a-b"},
 	} {
 		if _, err := sql.New(db, cfg); err == nil || !strings.Contains(err.Error(), "Config."+field) {
 			t.Errorf("%+v: error %v, want one that names Config.%s", cfg, err, field)

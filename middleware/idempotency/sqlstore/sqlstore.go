@@ -6,7 +6,15 @@ import (
 	stdsql "database/sql"
 
 	"github.com/sluicegate/sluicegate/internal/idemstore/sql"
+	"github.com/sluicegate/sluicegate/internal/sqldialect"
 	"github.com/sluicegate/sluicegate/middleware/idempotency"
+)
+
+// The kinds of database, for Config.Dialect.
+const (
+	PostgreSQL = sqldialect.PostgreSQL
+	MySQL      = sqldialect.MySQL // and MariaDB
+	SQLite     = sqldialect.SQLite
 )
 
 // Config configures New; see its fields.
