@@ -129,7 +129,7 @@ func TestTheSuiteCatchesABrokenRelay(t *testing.T) {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()
 			c := find(t, b.caughtBy)
-			h := forwardertest.Harness{DB: openSQLite(t), Wrap: b.wrap, Tune: b.tune, Patience: 2 * time.Second}
+			h := forwardertest.Harness{DB: openSQLite(t), Wrap: b.wrap, Tune: b.tune, Patience: 2 * time.Second, Slow: true}
 			p := &probe{TB: t}
 			done := make(chan struct{})
 			go func() { defer close(done); c.Run(p, h) }()

@@ -47,7 +47,7 @@ func (r *Relay) prune(ctx context.Context) (int64, error) {
 	}
 	ctx, cancel := linger(ctx, r.cfg.StopTimeout)
 	defer cancel()
-	res, err := r.outbox.db.ExecContext(ctx, d.Bind(query), r.cfg.Retain.Microseconds())
+	res, err := r.outbox.db.ExecContext(r.unbroken(ctx), d.Bind(query), r.cfg.Retain.Microseconds())
 	if err != nil {
 		return 0, fmt.Errorf("prune history: %w", err)
 	}

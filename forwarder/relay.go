@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluicegate/sluicegate/internal/lease"
 	"github.com/sluicegate/sluicegate/internal/schema"
+	"github.com/sluicegate/sluicegate/internal/sqldialect"
 )
 
 // ErrRunning says that Relay.Run was called while it was running.
@@ -121,8 +122,9 @@ func (r *Relay) Run(ctx context.Context) error {
 // ready waits until the database answers and checks its schema.
 func (r *Relay) ready(ctx context.Context) error {
 	retry := backoff{low: r.cfg.RetryMin, high: r.cfg.RetryMax}
+	dbCtx := r.unbroken(ctx)
 	for {
-		err := schema.Check(ctx, r.outbox.db, r.outbox.cfg.Dialect, r.outbox.names)
+		err := schema.Check(dbCtx, r.outbox.db, r.outbox.cfg.Dialect, r.outbox.names)
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // an error after the end of ctx says nothing
 		}
@@ -130,10 +132,10 @@ func (r *Relay) ready(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		if r.outbox.db.PingContext(ctx) == nil && !r.outbox.cfg.Dialect.IsUnavailable(err) && ctx.Err() == nil {
+		if r.outbox.db.PingContext(dbCtx) == nil && !r.outbox.cfg.Dialect.IsUnavailable(err) && ctx.Err() == nil {
 			// It answers, and what it says is that something is missing; but it
 			// may have come back only just now.
-			if err = schema.Check(ctx, r.outbox.db, r.outbox.cfg.Dialect, r.outbox.names); err != nil && ctx.Err() == nil {
+			if err = schema.Check(dbCtx, r.outbox.db, r.outbox.cfg.Dialect, r.outbox.names); err != nil && ctx.Err() == nil {
 				return fmt.Errorf("run relay: %w", err)
 			}
 			continue
@@ -142,13 +144,23 @@ func (r *Relay) ready(ctx context.Context) error {
 	}
 }
 
+// unbroken returns the context for a statement of the relay's own. SQLite's does
+// not end: modernc.org/sqlite can leave the write lock behind when a statement
+// is interrupted inside a transaction, and there is no network to wait for.
+func (r *Relay) unbroken(ctx context.Context) context.Context {
+	if r.outbox.cfg.Dialect == sqldialect.SQLite {
+		return context.WithoutCancel(ctx)
+	}
+	return ctx
+}
+
 // manage keeps the leases.
 func (r *Relay) manage(ctx context.Context, lanes []*lane) {
 	retry := backoff{low: r.cfg.RetryMin, high: max(r.cfg.Lease/4, r.cfg.RetryMin)}
 	for {
 		pause := r.cfg.Lease / 4
 		tickCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.cfg.Lease/2)
-		gained, err := r.group.Tick(tickCtx)
+		gained, err := r.group.Tick(r.unbroken(tickCtx))
 		cancel()
 		switch {
 		case err == nil:
@@ -183,7 +195,7 @@ func (r *Relay) kickManager() {
 func (r *Relay) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.cfg.StopTimeout)
 	defer cancel()
-	if err := r.group.Close(ctx); err != nil {
+	if err := r.group.Close(r.unbroken(ctx)); err != nil {
 		r.outbox.cfg.Logger.Warn("outbox relay could not give its shards back; others take them when the lease ends", "error", err)
 	}
 	done := make(chan struct{})

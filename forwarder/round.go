@@ -81,7 +81,7 @@ func (l *lane) fetch(ctx context.Context, held []lease.Held) (readResult, error)
 	// connection.
 	readCtx, cancel := linger(ctx, l.relay.cfg.StopTimeout)
 	defer cancel()
-	res, err := l.read(readCtx, l.reads(held, now, sweep), perShard, limit)
+	res, err := l.read(l.relay.unbroken(readCtx), l.reads(held, now, sweep), perShard, limit)
 	if err != nil {
 		return readResult{}, err
 	}

@@ -182,6 +182,7 @@ func (l *lane) trySettle(ctx context.Context, s *settlement, held []lease.Held) 
 	o := l.relay.outbox
 	ctx, cancel := context.WithTimeout(ctx, l.relay.cfg.Lease)
 	defer cancel()
+	ctx = l.relay.unbroken(ctx)
 	tx, err := o.db.BeginTx(ctx, o.cfg.Dialect.TxOptions())
 	if err != nil {
 		return nil, fmt.Errorf("begin settling: %w", err)

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 	_ "modernc.org/sqlite"
@@ -27,5 +28,5 @@ func openSQLite(tb testing.TB) *sql.DB {
 }
 
 func TestSQLite(t *testing.T) {
-	forwardertest.Run(t, forwardertest.Harness{DB: openSQLite(t)})
+	forwardertest.Run(t, forwardertest.Harness{DB: openSQLite(t), Slow: raceDetector, Patience: time.Minute})
 }

@@ -24,8 +24,8 @@ func rebalancing(tb testing.TB, h Harness) {
 		b := open(tb, h)
 		broker := &fakeBroker{}
 		cfg := quick()
-		cfg.Lease, cfg.BatchSize = 400*time.Millisecond, 20
-		const keys, each = 40, 60
+		cfg.Lease, cfg.BatchSize = 800*time.Millisecond, 20
+		const keys, each = 20, 40
 		b.relay(form(broker), cfg)
 		var second running
 		for n := range each {
@@ -121,8 +121,8 @@ func lateCommit(tb testing.TB, h Harness) {
 	early, err := b.db.BeginTx(b.ctx, nil)
 	must(tb, err)
 	defer func() { _ = early.Rollback() }()
-	must(tb, b.Publish(b.ctx, early, "orders", keyed("early", 0)))
-	b.put("orders", keyed("late", 0), keyed("other", 0))
+	must(tb, b.Publish(b.ctx, early, "orders", keyed("same", 0)))
+	b.put("orders", keyed("same", 1), keyed("same", 2))
 	b.eventually("what committed is delivered", func() bool { return broker.count() == 2 })
 	must(tb, early.Commit())
 	b.eventually("the late one is delivered", func() bool { return broker.count() == 3 })

@@ -114,6 +114,8 @@ func retriedInOrder(tb testing.TB, h Harness) {
 		}}
 		cfg := quick()
 		cfg.MaxAttempts, cfg.BatchSize = 1000, 50
+		// The floor moves on while messages of a key wait below it.
+		cfg.FloorLag, cfg.Sweep = 10*time.Millisecond, time.Hour
 		b.relay(form(broker), cfg)
 		const keys, each = 10, 30
 		for n := range each {

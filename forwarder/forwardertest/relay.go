@@ -92,6 +92,7 @@ func cleanStop(tb testing.TB, h Harness) {
 		b.put("orders", keyed("a", 0))
 		receive(b, "the broker is asked", entered)
 		stopped := make(chan struct{})
+		r.cancel()
 		go func() { defer close(stopped); r.stop() }()
 		release.open()
 		receive(b, "the relay stops", stopped)

@@ -30,6 +30,9 @@ type Harness struct {
 	Wrap func(message.Publisher) message.Publisher
 	// Tune, where it is set, changes the configuration of each relay.
 	Tune func(*forwarder.RelayConfig)
+	// Slow says that the database is slow, as SQLite is under the race detector:
+	// fewer messages are sent where their number is not the point.
+	Slow bool
 	// Patience is how long a guarantee may take to show on a slow machine.
 	// Default 30 s.
 	Patience time.Duration
@@ -167,7 +170,8 @@ func quick() forwarder.RelayConfig {
 // running is a relay at work.
 type running struct {
 	*forwarder.Relay
-	stop func() // idempotent; waits for Run to return
+	cancel func() // tells Run to return
+	stop   func() // the same, and waits for it
 }
 
 func (b *box) relay(pub message.Publisher, cfg forwarder.RelayConfig) running {
@@ -189,7 +193,7 @@ func (b *box) relay(pub message.Publisher, cfg forwarder.RelayConfig) running {
 	})
 	stop := func() { cancel(); wg.Wait() }
 	b.tb.Cleanup(func() { b.openGates(); stop() })
-	return running{Relay: r, stop: stop}
+	return running{Relay: r, cancel: cancel, stop: stop}
 }
 
 // put publishes in a transaction of its own.
