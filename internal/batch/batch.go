@@ -17,15 +17,15 @@ type Outgoing struct {
 
 // Publisher publishes a batch.
 type Publisher interface {
-	// PublishBatch publishes msgs, in their order for each key, and returns
+	// PublishBatch publishes msgs, in their order for each topic and key, and returns
 	// after the broker has acknowledged or refused each of them, or ctx has
 	// ended. A nil result means that every message was acknowledged;
 	// otherwise the result has one element a message, nil where it was
 	// acknowledged. An error marked by failure.Permanent says that this message can
 	// never be published as it is; any other error says nothing about the message.
 	// After an error of a message that is not permanent, no later message of
-	// the same key in the batch may have been acknowledged, unless the driver
-	// declares that it does not keep order by key.
+	// the same topic and key in the batch may have been acknowledged, unless the
+	// driver declares that it does not keep order by key.
 	PublishBatch(ctx context.Context, msgs []Outgoing) []error
 }
 
