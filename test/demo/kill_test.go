@@ -15,7 +15,7 @@ import (
 const (
 	placeFor  = 24 * time.Second
 	killEvery = 3 * time.Second
-	drainFor  = 60 * time.Second
+	drainFor  = 80 * time.Second
 )
 
 var services = []string{"payment", "stock", "points", "shipping"}

@@ -35,7 +35,7 @@ func Run(ctx context.Context, s settings.Settings, display *progress.Display, lo
 
 // runWith is Run with a node that adjust has changed: tests take guarantees
 // away, to see that the ledger finds out.
-func runWith(ctx context.Context, s settings.Settings, display *progress.Display, logger *slog.Logger, adjust func(*node.Config)) (_ Summary, err error) {
+func runWith(parent context.Context, s settings.Settings, display *progress.Display, logger *slog.Logger, adjust func(*node.Config)) (_ Summary, err error) {
 	// The folder goes last, when nothing in it is open any more.
 	url, remove, err := databaseURL(s)
 	if err != nil {
@@ -46,7 +46,7 @@ func runWith(ctx context.Context, s settings.Settings, display *progress.Display
 	if err != nil {
 		return Summary{}, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, s.Deadline, fmt.Errorf("the deadline of %s has passed", s.Deadline))
+	ctx, cancel := context.WithTimeoutCause(parent, s.Deadline, fmt.Errorf("the deadline of %s has passed", s.Deadline))
 	defer cancel()
 	r := newRun(s, display)
 	cfg := r.nodeConfig(source, logger)
@@ -62,8 +62,16 @@ func runWith(ctx context.Context, s settings.Settings, display *progress.Display
 	if err := r.node.Alone(ctx); err != nil {
 		return Summary{}, err
 	}
-	return r.do(ctx)
+	summary, err := r.do(ctx)
+	if parent.Err() != nil {
+		return Summary{}, errors.Join(ErrInterrupted, err)
+	}
+	return summary, err
 }
+
+// ErrInterrupted says that a run was stopped before its end: its ledger would
+// say nothing.
+var ErrInterrupted = errors.New("interrupted before the end")
 
 // databaseURL returns the database of a run and what removes it.
 func databaseURL(s settings.Settings) (url string, remove func() error, err error) {
@@ -114,6 +122,8 @@ func (r *run) nodeConfig(source database.Source, logger *slog.Logger) node.Confi
 		BreakSubscriber: r.deliveries.Subscriber,
 		Observe:         r.counts.observe,
 		Logger:          logger,
+		// Shown at any log level: that somebody is told is part of the show.
+		Alerts: slog.New(slog.NewTextHandler(r.display, nil)),
 	}
 }
 

@@ -36,6 +36,7 @@ func (e usageError) Unwrap() error { return e.err }
 func Main(args []string, env func(string) (string, bool), stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	return Run(ctx, args, env, stdout, stderr)
 }
 

@@ -49,6 +49,17 @@ func TestARunEndsWithOneJSONObjectAndExitCode0(t *testing.T) {
 	}
 }
 
+func TestARunThatIsInterruptedFailsAndShowsNoLedger(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	l, out, code := &log{more: make(chan struct{}, 1)}, &bytes.Buffer{}, make(chan int, 1)
+	go func() { code <- Run(ctx, []string{"--orders", "100000", "--output", "json"}, environment(nil), out, l) }()
+	l.find(t, `placed`)
+	cancel()
+	if c := <-code; c != 1 || out.Len() > 0 || !strings.Contains(l.String(), "interrupted") {
+		t.Errorf("exit code %d, standard output %q\n%s", c, out, l)
+	}
+}
+
 func TestARunInTextShowsTheLedger(t *testing.T) {
 	stdout, stderr, code := demo(t, nil, "--orders", "5")
 	if code != 0 || !strings.Contains(stdout, "every effect is there once") {

@@ -4,6 +4,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -51,6 +52,8 @@ type Config struct {
 	// Observe is told what the stacks do. Default: nobody.
 	Observe func(sluicegate.Event)
 	Logger  *slog.Logger
+	// Alerts is where people read alerts. Default: Logger.
+	Alerts *slog.Logger
 }
 
 // Node is one process.
@@ -101,7 +104,7 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n.reader = ledger.Reader{DB: n.db, Dialect: dialect, Letters: letters, Consumer: cfg.Consumer, IDPrefix: cfg.IDPrefix}
-	channel, err := slogchannel.New(cfg.Logger, slogchannel.Config{})
+	channel, err := slogchannel.New(cmp.Or(cfg.Alerts, cfg.Logger), slogchannel.Config{})
 	if err != nil {
 		return nil, err
 	}

@@ -21,38 +21,63 @@ import (
 // ctx ends and what is under way has ended too, within the drain deadline. A
 // role that fails is started again. The error says what was cut off.
 func (n *Node) Run(ctx context.Context, roles role.Set) error {
-	var all sync.WaitGroup
-	var mu sync.Mutex
-	var errs []error
-	start := func(name string, run func(context.Context) error) {
-		all.Go(func() {
-			if err := n.supervise(ctx, name, run); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				errs = append(errs, fmt.Errorf("%s: %w", name, err))
-			}
-		})
-	}
 	// The alerts end last, so that none of the others' is left.
 	alerts, stopAlerts := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopAlerts()
 	alertsEnded := make(chan error, 1)
 	go func() { alertsEnded <- n.alerts.Run(alerts) }()
 
-	services := n.shop.Services()
-	for _, r := range role.Consumers {
-		if roles.Has(r) {
-			service := services[string(r)]
-			start(service.Name, func(ctx context.Context) error { return n.serve(ctx, service) })
-		}
-	}
-	if roles.Has(role.Relay) {
-		start("relay", func(ctx context.Context) error { return n.box.Relay(ctx, n.pub) })
+	var stops []func() error
+	for _, group := range n.stopOrder() {
+		stops = append(stops, n.start(ctx, roles, group))
 	}
 	<-ctx.Done()
-	all.Wait()
+	var errs []error
+	for _, stop := range stops {
+		errs = append(errs, stop())
+	}
 	stopAlerts()
 	return errors.Join(append(errs, <-alertsEnded)...)
+}
+
+// stopOrder is which roles stop together, and which before which: where a
+// publish waits for the services' acks, whoever publishes must stop while they
+// still answer.
+func (n *Node) stopOrder() []role.Set {
+	if n.broker.Capabilities().ConsumedAck {
+		return []role.Set{{role.Relay}, {role.Payment}, {role.Stock, role.Points, role.Shipping}}
+	}
+	return []role.Set{{role.Relay, role.Payment, role.Stock, role.Points, role.Shipping}}
+}
+
+// start starts those of group that are in roles; the function stops them.
+func (n *Node) start(ctx context.Context, roles, group role.Set) (stop func() error) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	services := n.shop.Services()
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	var errs []error
+	for _, r := range group {
+		if !roles.Has(r) {
+			continue
+		}
+		run := func(ctx context.Context) error { return n.serve(ctx, services[string(r)]) }
+		if r == role.Relay {
+			run = func(ctx context.Context) error { return n.box.Relay(ctx, n.pub) }
+		}
+		all.Go(func() {
+			if err := n.supervise(ctx, string(r), run); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				errs = append(errs, fmt.Errorf("%s: %w", r, err))
+			}
+		})
+	}
+	return func() error {
+		cancel()
+		all.Wait()
+		return errors.Join(errs...)
+	}
 }
 
 // supervise runs one role, again after a pause where it ends by itself. Its
