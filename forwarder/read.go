@@ -28,7 +28,22 @@ const recordColumns = "id, shard, topic, message_key, message_uuid, payload, hea
 // walk along the index (shard, id), however the rows are spread, and nothing is
 // sorted. Lists are padded to powers of two, so that there are few texts for
 // the database to prepare.
-func readQuery(d sqldialect.Dialect, table string, reads []shardRead, perShard int) (string, []any) {
+//
+// The index has to be insisted on: planners like the primary key better, whose
+// order is the same, and would go through the rows of all other shards. MySQL
+// takes a hint. PostgreSQL has none, but no other index has the order of a
+// range over both columns.
+func readQuery(d sqldialect.Dialect, n sqldialect.Names, reads []shardRead, perShard int) (string, []any) {
+	table, order := n.Table(d, schema.Outbox), "id"
+	switch d {
+	case sqldialect.PostgreSQL:
+		order = "shard, id"
+	case sqldialect.MySQL:
+		table += " FORCE INDEX (" + d.Quote(n.Plain("outbox_shard_id")) + ")"
+	default:
+		table += " INDEXED BY " + d.Quote(n.Plain("outbox_shard_id"))
+	}
+
 	var b strings.Builder
 	var args []any
 	for i, r := range reads {
@@ -39,7 +54,12 @@ func readQuery(d sqldialect.Dialect, table string, reads []shardRead, perShard i
 		if d == sqldialect.SQLite { // takes no LIMIT in a part of a compound
 			open, end = "SELECT * FROM (", ")"
 		}
-		b.WriteString(open + "SELECT " + recordColumns + " FROM " + table + " WHERE shard = " + strconv.Itoa(r.shard) + " AND id > ?")
+		shard := strconv.Itoa(r.shard)
+		where := "shard = " + shard + " AND id > ?"
+		if d == sqldialect.PostgreSQL {
+			where = "(shard, id) > (" + shard + ", ?) AND shard <= " + shard
+		}
+		b.WriteString(open + "SELECT " + recordColumns + " FROM " + table + " WHERE " + where)
 		args = append(args, r.floor)
 		if keys := pad(r.keys); len(keys) > 0 {
 			b.WriteString(" AND message_key NOT IN (" + sqldialect.List(len(keys)) + ")")
@@ -53,7 +73,7 @@ func readQuery(d sqldialect.Dialect, table string, reads []shardRead, perShard i
 				args = append(args, id)
 			}
 		}
-		b.WriteString(" ORDER BY id LIMIT " + strconv.Itoa(perShard) + end)
+		b.WriteString(" ORDER BY " + order + " LIMIT " + strconv.Itoa(perShard) + end)
 	}
 	return d.Bind(b.String()), args
 }
@@ -85,7 +105,7 @@ type readResult struct {
 // read reads the rows of reads, at most BatchSize and BatchBytes.
 func (l *lane) read(ctx context.Context, reads []shardRead, perShard, limit int) (res readResult, err error) {
 	o := l.relay.outbox
-	query, args := readQuery(o.cfg.Dialect, o.names.Table(o.cfg.Dialect, schema.Outbox), reads, perShard)
+	query, args := readQuery(o.cfg.Dialect, o.names, reads, perShard)
 	rows, err := o.db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return readResult{}, fmt.Errorf("read outbox: %w", err)

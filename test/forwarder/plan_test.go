@@ -118,7 +118,8 @@ func TestTheQueriesOfTheRelayUseIndexes(t *testing.T) {
 			if strings.Contains(plan, "Seq Scan on "+w.prefix+"outbox ") || strings.Contains(plan, "Seq Scan on "+w.prefix+"outbox\n") ||
 				(kind == "SELECT" && strings.Contains(plan, "Sort")) ||
 				strings.Contains(plan, "type=ALL") && strings.Contains(plan, "table="+w.prefix+"outbox ") ||
-				strings.Contains(plan, "Using filesort") {
+				strings.Contains(plan, "Using filesort") ||
+				(strings.Contains(query, " UNION ALL ") && strings.Count(plan, w.prefix+"outbox_shard_id") < 16) {
 				t.Errorf("%.300s\n%s", query, plan)
 			}
 		}
