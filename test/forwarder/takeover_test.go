@@ -18,6 +18,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/sluicegate/sluicegate/forwarder"
+	"github.com/sluicegate/sluicegate/internal/batch"
 	"github.com/sluicegate/sluicegate/internal/failure"
 )
 
@@ -402,6 +403,40 @@ func TestTakeoverSetsAsideWhatIsNoEnvelopeAndWhatTheBrokerRefuses(t *testing.T) 
 		w.must(rows.Err())
 		if got := strings.Join(texts, "; "); got != "not an envelope of Watermill's forwarder; too large" {
 			t.Errorf("set aside for: %s", got)
+		}
+	})
+}
+
+// batchSink acknowledges each message of a batch by itself.
+type batchSink struct{ *sink }
+
+func (b batchSink) PublishBatch(_ context.Context, msgs []batch.Outgoing) []error {
+	errs := make([]error, len(msgs))
+	for i, m := range msgs {
+		errs[i] = b.Publish(m.Topic, m.Message)
+	}
+	return errs
+}
+
+func TestTakeoverSendsNothingAgainThatWasAcknowledgedBehindAFailure(t *testing.T) {
+	eachServer(t, func(t *testing.T, w *theirs) {
+		w.commit(0, 10)
+		tries := 0
+		out := &sink{answer: func(m *message.Message) error {
+			if m.UUID == "m3" && tries < 3 {
+				tries++
+				return errors.New("not enough replicas")
+			}
+			return nil
+		}}
+		cfg := w.config()
+		cfg.WatchFor = time.Millisecond
+		tk, _ := w.takeover(batchSink{out}, cfg)
+		eventually(t, "all are settled", func() bool { return tk.Stats().Delivered == 10 })
+		got := out.all()
+		slices.Sort(got)
+		if !slices.Equal(got, numbers(0, 10)) {
+			t.Errorf("delivered %v, want each once", got)
 		}
 	})
 }
