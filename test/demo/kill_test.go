@@ -67,6 +67,7 @@ func TestTheLedgerIsExactAfterRelayAndConsumersWereKilled(t *testing.T) {
 		t.Errorf("%d kills and %d orders are too few to show anything", kills, len(accepted))
 	}
 	checkExact(t, db, accepted)
+	pids(t, db)
 }
 
 // placed is what a client saw.
@@ -205,7 +206,6 @@ func checkExact(t *testing.T, db *sql.DB, accepted []string) {
 			}
 		}
 	}
-	pids(t, db)
 }
 
 // pids checks that the killed consumers had really worked: several of their

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"go.uber.org/goleak"
 
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/fault"
@@ -47,7 +48,8 @@ func campaign(t *testing.T, adjust func(*node.Config), change func(*settings.Set
 
 func TestTheLedgerIsExactUnderEveryFault(t *testing.T) {
 	t.Parallel()
-	for name, url := range map[string]string{"sql": "", "memory": "memory://"} {
+	redis := miniredis.RunT(t)
+	for name, url := range map[string]string{"sql": "", "memory": "memory://", "redis": "redis://" + redis.Addr()} {
 		t.Run(name, func(t *testing.T) {
 			s := campaign(t, nil, func(s *settings.Settings) { s.Idempotency = url })
 			if !s.Exact() || s.Lost != 0 || s.Duplicated != 0 {

@@ -117,14 +117,16 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	return n, nil
 }
 
+const relayLease = 6 * time.Second
+
 // relayConfig keeps a batch within what its publish deadline allows: the memory
-// broker answers after the services have handled it. Elsewhere a short lease
-// has another relay go on soon after a crash.
+// broker answers after the services have handled it. A short lease has the next
+// relay go on soon after a crash.
 func (n *Node) relayConfig() forwarder.RelayConfig {
 	if n.broker.Capabilities().ConsumedAck {
-		return forwarder.RelayConfig{BatchSize: 100}
+		return forwarder.RelayConfig{BatchSize: 50, Lease: relayLease}
 	}
-	return forwarder.RelayConfig{Lease: 5 * time.Second}
+	return forwarder.RelayConfig{Lease: relayLease}
 }
 
 // Check returns an error where the settings ask for what the broker cannot do.

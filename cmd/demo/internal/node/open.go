@@ -46,7 +46,8 @@ func (n *Node) brokerURL() string {
 // store keeps idempotency records; the zero value is the sql strength.
 type store struct {
 	records idempotency.Store
-	check   func(context.Context) error
+	check   func(context.Context) error // whether it can be reached
+	evicts  func(context.Context) error // ErrEviction where it may forget
 	close   func() error
 }
 
@@ -69,6 +70,7 @@ func openStore(raw string) (store, error) {
 	return store{
 		records: records,
 		check:   func(ctx context.Context) error { return client.Ping(ctx).Err() },
+		evicts:  records.Check,
 		close:   client.Close,
 	}, nil
 }

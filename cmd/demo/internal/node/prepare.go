@@ -10,6 +10,7 @@ import (
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/shop"
 	"github.com/sluicegate/sluicegate/internal/schema"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/middleware/idempotency/redisstore"
 )
 
 const attemptTimeout = 30 * time.Second
@@ -28,7 +29,15 @@ func (n *Node) Prepare(ctx context.Context) error {
 	if err := shop.CreateTables(ctx, n.db, n.cfg.Database.Dialect()); err != nil {
 		return err
 	}
-	return n.reachOthers(ctx)
+	if err := n.reachOthers(ctx); err != nil {
+		return err
+	}
+	if n.store.evicts != nil {
+		if err := n.store.evicts(ctx); errors.Is(err, redisstore.ErrEviction) {
+			n.cfg.Logger.WarnContext(ctx, "an effect may be repeated: the idempotency store may forget", "error", err)
+		}
+	}
+	return nil
 }
 
 // Ready reports what keeps the node from working.

@@ -14,6 +14,9 @@ import (
 // Plain is how often a line is written where there is no terminal.
 const Plain = 5 * time.Second
 
+// width is what every terminal has: a line that wraps cannot be taken back.
+const width = 79
+
 const (
 	clearLine = "\r\x1b[2K"
 	dim       = "\x1b[2m"
@@ -95,8 +98,8 @@ func (d *Display) Done() {
 
 func (d *Display) draw() {
 	line := d.line
-	if r := []rune(line); len(r) > 118 {
-		line = string(r[:117]) + "…"
+	if r := []rune(line); len(r) > width {
+		line = string(r[:width-1]) + "…"
 	}
 	if d.colour {
 		line = dim + line + reset

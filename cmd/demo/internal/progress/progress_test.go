@@ -38,7 +38,7 @@ func TestOnATerminalTheLineIsDrawnAgainBelowWhatStays(t *testing.T) {
 			t.Errorf("%q has no %q", text, want)
 		}
 	}
-	if strings.Contains(text, strings.Repeat("x", 119)) || !strings.HasSuffix(text, clearLine) {
+	if strings.Contains(text, strings.Repeat("x", 80)) || !strings.HasSuffix(text, clearLine) {
 		t.Errorf("too long, or left behind: %q", text)
 	}
 }
