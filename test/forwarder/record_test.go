@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
+	"fmt"
 	"sync"
 	"testing"
 
@@ -64,7 +66,11 @@ func (c recordingConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &recordingConn{conn.(fullConn), c.rec}, nil
+	full, ok := conn.(fullConn)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("a %T lacks something that is recorded", conn), conn.Close())
+	}
+	return &recordingConn{full, c.rec}, nil
 }
 
 // fullConn is what both drivers' connections can do.
