@@ -122,9 +122,11 @@ func brokerAway(tb testing.TB, h Harness) {
 		r := b.relay(form(broker), cfg)
 		const keys, each = 20, 10
 		for n := range each {
+			var msgs []*message.Message
 			for k := range keys {
-				b.put("orders", keyed(fmt.Sprintf("k%d", k), n))
+				msgs = append(msgs, keyed(fmt.Sprintf("k%d", k), n))
 			}
+			b.put("orders", msgs...)
 		}
 		asked := broker.asked()
 		b.eventually("the broker was asked often", func() bool { return broker.asked() > asked+100 })

@@ -94,7 +94,10 @@ func oneInFlight(tb testing.TB, h Harness) {
 
 func skewed(tb testing.TB, h Harness) {
 	b := open(tb, h)
-	const each = 3000
+	each := 3000
+	if h.Slow {
+		each = 1000
+	}
 	msgs := make([]*message.Message, each)
 	for n := range msgs {
 		msgs[n] = keyed("hot", n)
