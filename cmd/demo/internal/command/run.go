@@ -30,7 +30,8 @@ records in Redis until they expire.
 
 Flags win over the environment, the environment over the file, the file over the
 defaults. In the file, database_file, broker_file and idempotency_file name a file
-that holds the URL, and ${VAR} or ${VAR:default} a variable.
+that holds the URL, and ${VAR} or ${VAR:default} a variable; cmd/demo/demo.example.yaml
+has all of it.
 
 Exit codes: 0 success, 1 failure or a ledger that is wrong, 2 a mistake in what
 was asked for; then all mistakes are told, and nothing was connected.`

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	_ "github.com/sluicegate/sluicegate/broker/kafka"
 	_ "github.com/sluicegate/sluicegate/broker/memory"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/role"
 )
@@ -150,6 +151,18 @@ func TestEveryProblemIsToldWithItsPlaceAndNoSecret(t *testing.T) {
 				t.Errorf("problems repeat a secret:\n%v", err)
 			}
 		})
+	}
+}
+
+func TestTheExampleFileIsGoodForBothCommands(t *testing.T) {
+	for _, c := range []Command{Run, Serve} {
+		s, err := Load(Input{Command: c, Env: environment(nil), File: "../../demo.example.yaml"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Orders != 500 || !strings.HasPrefix(s.Database, "postgres://") {
+			t.Errorf("%s: %+v", c, s)
+		}
 	}
 }
 
