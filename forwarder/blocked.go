@@ -24,6 +24,7 @@ type hold struct {
 	first    int64     // id of the row that did not get through
 	until    time.Time // not read before
 	tries    int       // in a row, for the backoff
+	failed   time.Time // when it was last tried and failed; zero before
 	away     bool      // because the broker was away; not read until it is back or all else was tried
 	inFlight bool      // a Publish call has not returned; not read until it has
 }

@@ -12,8 +12,10 @@ import (
 // judge turns the publisher's errors into what to settle and what to hold.
 //
 // An attempt is counted only for the message that failed first in its block,
-// and only where the broker proved to be there in this round. The broker proves
-// it by acknowledging something, or through batch.Checker.
+// and only where the broker proved to be there: in this round, by acknowledging
+// something or through batch.Checker, or between the message's previous try and
+// this one, by acknowledging something to any lane. An outage that begins
+// between such an acknowledgement and the try can cost one attempt, and no more.
 func (l *lane) judge(ctx context.Context, s *settlement, records []*record, errs []error, started time.Time) {
 	troubled := map[block]error{}
 	var order []*record
@@ -51,14 +53,15 @@ func (l *lane) judge(ctx context.Context, s *settlement, records []*record, errs
 		}
 		return
 	}
-	if l.proven(ctx, acked, started) {
-		l.present()
-		for _, m := range order {
-			l.refuse(s, m, troubled[m.block()])
+	if !l.proven(ctx, acked, started) {
+		if order = l.absent(order, troubled, last); len(order) == 0 {
+			return
 		}
-		return
 	}
-	l.absent(order, troubled, last)
+	l.present()
+	for _, m := range order {
+		l.refuse(s, m, troubled[m.block()])
+	}
 }
 
 // proven reports whether the broker was there since started.
@@ -85,20 +88,31 @@ func (l *lane) present() {
 }
 
 // absent notes that the broker is away and leaves the messages that were tried
-// alone until all others were, so that the next look tries others.
-func (l *lane) absent(order []*record, troubled map[block]error, last error) {
-	l.relay.health.broker(last)
-	l.away.next()
+// alone until all others were, so that the next look tries others. It returns
+// those of order that failed while the broker was there for others.
+func (l *lane) absent(order []*record, troubled map[block]error, last error) (refused []*record) {
+	now := time.Now()
 	for _, m := range order {
 		h := l.hold(m)
+		if !h.failed.IsZero() && l.relay.health.acknowledgedSince(h.failed) {
+			refused = append(refused, m)
+			continue
+		}
+		h.failed = now
 		h.inFlight = errors.Is(troubled[m.block()], errInFlight)
 		h.away = true
 	}
+	if len(refused) == 0 {
+		l.relay.health.broker(last)
+		l.away.next()
+	}
+	return refused
 }
 
 // refuse handles a message that failed although the broker was there.
 func (l *lane) refuse(s *settlement, m *record, err error) {
 	h := l.hold(m)
+	h.failed = time.Now()
 	h.inFlight = errors.Is(err, errInFlight)
 	wait := jitter(grow(l.relay.cfg.RetryMin, l.relay.cfg.RetryMax, h.tries))
 	h.tries++

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,6 +19,7 @@ import (
 var refusalCases = []Case{
 	{Name: "a message refused for good is set aside at once and the rest go on", Run: refusedForGood},
 	{Name: "a message that always fails is set aside after MaxAttempts and later ones of its key wait for that", Run: alwaysFails},
+	{Name: "a message that always fails is set aside though only messages of other lanes prove that the broker is there", Run: provenElsewhere},
 	{Name: "a failing message is retried in order and other keys go on", Run: retriedInOrder},
 	{Name: "a message that fails alone counts no attempt until the broker proves to be there", Run: failsAlone},
 	{Name: "a row whose headers cannot be read is set aside", Run: unreadable},
@@ -100,6 +102,42 @@ func alwaysFails(tb testing.TB, h Harness) {
 			tb.Errorf("of the failing key arrived %v, want [1]", got)
 		}
 	})
+}
+
+// provenElsewhere has a lane whose only message fails, beside a lane that
+// delivers: no round of the first ever holds an acknowledgement.
+func provenElsewhere(tb testing.TB, h Harness) {
+	forms(tb, func(tb testing.TB, form func(*fakeBroker) message.Publisher) {
+		b := open(tb, h)
+		broker := &fakeBroker{answer: refuse("bad", errTransient)}
+		cfg := quick()
+		cfg.MaxAttempts, cfg.Lanes = 3, 2
+		b.relay(form(broker), cfg)
+		good := otherLane("bad", cfg.Lanes)
+		b.put("orders", keyed("bad", 0))
+		for n := 0; b.history("failed") == 0 && n < 1000; n++ {
+			b.put("orders", keyed(good, n))
+			<-time.After(time.Millisecond)
+		}
+		b.drained()
+		if n := b.count("SELECT COALESCE(MAX(attempts), 0) FROM " + b.hist + " WHERE status = 'failed'"); n != 3 {
+			tb.Errorf("set aside after %d attempts, want 3", n)
+		}
+	})
+}
+
+// otherLane returns a key whose shard belongs to another lane than key's.
+func otherLane(key string, lanes int) string {
+	lane := func(key string) int {
+		h := fnv.New32a()
+		_, _ = h.Write([]byte(key))
+		return int(h.Sum32()%32) % lanes
+	}
+	other := "good"
+	for lane(other) == lane(key) {
+		other += "+"
+	}
+	return other
 }
 
 func retriedInOrder(tb testing.TB, h Harness) {
