@@ -36,10 +36,10 @@ type Layer struct {
 type Strength string
 
 const (
-	// SQL: the dedup row commits in the transaction of the handler.
+	// SQL is where the dedup row commits in the transaction of the handler.
 	SQL Strength = "sql"
-	// Claimed: a record in Redis, in memory or in SQL is claimed before the
-	// handler and completed after it.
+	// Claimed is where a record in Redis, in memory or in SQL is claimed before
+	// the handler and completed after it.
 	Claimed Strength = "claimed"
 )
 

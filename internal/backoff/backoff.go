@@ -29,7 +29,7 @@ func (p Policy) Delay(failures int) time.Duration {
 	if !p.Jitter || upper <= 0 {
 		return upper
 	}
-	return rand.N(upper + 1) //nolint:gosec // spreads load, guards nothing
+	return rand.N(upper + 1)
 }
 
 func (p Policy) bound(failures int) time.Duration {

@@ -15,14 +15,18 @@ const (
 	// Topic names the topic that a produced message goes to. It is taken off
 	// before the message is published.
 	Topic = "sluicegate_topic"
-	// The dead-letter topic's messages carry these besides Watermill's poison
-	// keys: consumer, idempotency key, time (RFC 3339) and attempts (JSON).
+	// DeadConsumer is the consumer, on messages of a dead-letter topic; they
+	// carry it and the next three besides Watermill's poison keys.
 	DeadConsumer = "sluicegate_dead_consumer"
-	DeadKey      = "sluicegate_dead_key"
-	DeadAt       = "sluicegate_dead_at"
+	// DeadKey is the idempotency key.
+	DeadKey = "sluicegate_dead_key"
+	// DeadAt is when the message was set aside, in RFC 3339.
+	DeadAt = "sluicegate_dead_at"
+	// DeadAttempts are its attempts, in JSON.
 	DeadAttempts = "sluicegate_dead_attempts"
 
-	// TraceParent and TraceState are the W3C Trace Context headers.
+	// TraceParent is the W3C Trace Context header of that name.
 	TraceParent = "traceparent"
-	TraceState  = "tracestate"
+	// TraceState is the other one.
+	TraceState = "tracestate"
 )

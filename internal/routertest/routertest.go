@@ -94,7 +94,7 @@ func (r *Router) Begin(msg *message.Message) <-chan Outcome {
 }
 
 type subscriber struct {
-	ctx  context.Context //nolint:containedctx // what Subscribe got
+	ctx  context.Context // what Subscribe got
 	out  chan *message.Message
 	once sync.Once
 }

@@ -84,7 +84,7 @@ func expand(d sqldialect.Dialect, n sqldialect.Names, text string) string {
 
 func statements(text string) []string {
 	var out []string
-	for _, s := range strings.Split(text, ";\n") {
+	for s := range strings.SplitSeq(text, ";\n") {
 		if s = strings.TrimSpace(s); s != "" {
 			out = append(out, s)
 		}

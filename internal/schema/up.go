@@ -160,5 +160,5 @@ func lockMySQL(ctx context.Context, conn *sql.Conn, n sqldialect.Names) (func(er
 func lockNumber(n sqldialect.Names) int64 {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte("sluicegate migrate " + n.Schema + " " + n.Plain("")))
-	return int64(h.Sum64() >> 1) //nolint:gosec // 63 bits
+	return int64(h.Sum64() >> 1)
 }

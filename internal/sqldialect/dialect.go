@@ -85,7 +85,7 @@ func (d Dialect) Bind(query string) string {
 	var b strings.Builder
 	b.Grow(len(query) + 16)
 	n := 0
-	for i := 0; i < len(query); i++ {
+	for i := range len(query) {
 		if query[i] != '?' {
 			b.WriteByte(query[i])
 			continue

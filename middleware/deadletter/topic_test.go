@@ -116,7 +116,7 @@ func TestAnErrorOfThePublisherIsReturned(t *testing.T) {
 type batcher struct {
 	memory
 	errs []error
-	ctx  context.Context //nolint:containedctx // what PublishBatch got
+	ctx  context.Context // what PublishBatch got
 }
 
 func (b *batcher) PublishBatch(ctx context.Context, _ []batch.Outgoing) []error {
