@@ -34,8 +34,11 @@ func (m *record) size() int {
 func (m *record) decode() error {
 	msg := message.NewMessage(m.uuid, m.payload)
 	if len(m.headers) > 0 && string(m.headers) != "{}" {
-		if err := json.Unmarshal(m.headers, &msg.Metadata); err != nil || msg.Metadata == nil {
-			return errHeaders
+		if !plainObject(m.headers, msg.Metadata) {
+			clear(msg.Metadata)
+			if err := json.Unmarshal(m.headers, &msg.Metadata); err != nil || msg.Metadata == nil {
+				return errHeaders
+			}
 		}
 	}
 	if m.key != "" {

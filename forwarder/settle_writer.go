@@ -19,72 +19,119 @@ type settleWriter struct {
 }
 
 func (w settleWriter) write(s settlement, keep bool) error {
-	remove := idsOf(s.delivered)
+	delivered := idsOf(s.delivered)
 	if keep {
-		if err := w.move(statusDelivered, nil, remove); err != nil {
+		if err := w.move(statusDelivered, nil, delivered); err != nil {
 			return err
 		}
+	} else if err := w.each("DELETE FROM "+w.outbox+" WHERE id ", "", nil, delivered); err != nil {
+		return fmt.Errorf("remove settled messages: %w", err)
 	}
 	for _, m := range s.failed {
 		if err := w.move(statusFailed, &m, []int64{m.id}); err != nil {
 			return err
 		}
-		remove = append(remove, m.id)
 	}
-	if err := w.each("DELETE FROM "+w.outbox+" WHERE id IN ", nil, remove); err != nil {
-		return fmt.Errorf("remove settled messages: %w", err)
-	}
-	if err := w.each("UPDATE "+w.outbox+" SET attempts = attempts + 1 WHERE id IN ", nil, idsOf(s.refused)); err != nil {
+	if err := w.each("UPDATE "+w.outbox+" SET attempts = attempts + 1 WHERE id ", "", nil, idsOf(s.refused)); err != nil {
 		return fmt.Errorf("count attempts: %w", err)
 	}
 	return nil
 }
 
-// move copies rows into the history. A row that is there already, by a database
-// that gave an id twice, gives way: the new one must not be lost.
+// carried are the columns that a row keeps in the history.
+const carried = "id, topic, message_key, message_uuid, payload, headers, traceparent, tracestate, created_at"
+
+// move moves rows into the history: in one statement on PostgreSQL, in two
+// elsewhere. A row that is there already, by a database that gave an id twice,
+// gives way: the new one must not be lost.
 func (w settleWriter) move(status string, failed *failedRecord, ids []int64) error {
-	const columns = "id, status, topic, message_key, message_uuid, payload, headers, traceparent, tracestate, attempts, error, created_at, settled_at"
 	attempts, reason := "attempts", "NULL"
 	var args []any
 	if failed != nil {
-		attempts, reason = "?", "?"
+		attempts, reason = "CAST(? AS "+w.integer()+")", "CAST(? AS "+w.text()+")"
 		args = []any{failed.attempts, failed.reason}
 	}
-	if w.dialect == sqldialect.PostgreSQL && failed != nil {
-		attempts, reason = "?::integer", "?::text"
+	into := w.history + " (" + carried + ", status, attempts, error, settled_at) SELECT " + carried + ", '" + status + "', " +
+		attempts + ", " + reason + ", " + w.dialect.Now() + " FROM "
+	var err error
+	switch w.dialect {
+	case sqldialect.PostgreSQL:
+		err = w.eachPostgres("WITH gone AS (DELETE FROM "+w.outbox+" WHERE id ", " RETURNING "+carried+", attempts) INSERT INTO "+into+"gone"+
+			" ON CONFLICT (id) DO UPDATE SET "+w.overwrite(), args, ids)
+	case sqldialect.MySQL:
+		err = w.each("REPLACE INTO "+into+w.outbox+" WHERE id ", "", args, ids)
+	default:
+		err = w.each("INSERT OR REPLACE INTO "+into+w.outbox+" WHERE id ", "", args, ids)
 	}
-	query := "INSERT INTO " + w.history + " (" + columns + ") SELECT id, '" + status + "', topic, message_key, message_uuid, payload, headers, traceparent, tracestate, " +
-		attempts + ", " + reason + ", created_at, " + w.dialect.Now() + " FROM " + w.outbox + " WHERE id IN "
-	if err := w.each("DELETE FROM "+w.history+" WHERE id IN ", nil, ids); err != nil {
-		return fmt.Errorf("make room in the history: %w", err)
+	if err == nil && w.dialect != sqldialect.PostgreSQL {
+		err = w.each("DELETE FROM "+w.outbox+" WHERE id ", "", nil, ids)
 	}
-	if err := w.each(query, args, ids); err != nil {
-		return fmt.Errorf("keep settled messages: %w", err)
+	if err != nil {
+		return fmt.Errorf("move settled messages to the history: %w", err)
 	}
 	return nil
 }
 
-// each runs query with the list of ids, padded so that there are few texts to
-// prepare. SQLite prepares anew each time and is given the numbers as they are:
-// its driver binds in a time that grows with the square of their number.
-func (w settleWriter) each(query string, args []any, ids []int64) error {
-	if len(ids) == 0 {
-		return nil
+func (w settleWriter) integer() string {
+	if w.dialect == sqldialect.MySQL {
+		return "SIGNED"
 	}
-	if w.dialect == sqldialect.SQLite {
-		list := make([]byte, 0, 8*len(ids))
-		for _, id := range ids {
-			list = append(strconv.AppendInt(list, id, 10), ',')
-		}
-		_, err := w.tx.ExecContext(w.ctx, query+"("+string(list[:len(list)-1])+")", args...)
+	return "INTEGER"
+}
+
+func (w settleWriter) text() string {
+	if w.dialect == sqldialect.MySQL {
+		return "CHAR"
+	}
+	return "TEXT"
+}
+
+func (settleWriter) overwrite() string {
+	var set []string
+	for c := range strings.SplitSeq(carried+", status, attempts, error, settled_at", ", ") {
+		set = append(set, c+" = EXCLUDED."+c)
+	}
+	return strings.Join(set, ", ")
+}
+
+// each runs query with a condition on ids in it. MySQL's lists are padded, so
+// that there are few texts to prepare. SQLite prepares anew each time and is
+// given the numbers as they are: its driver binds in a time that grows with the
+// square of their number. PostgreSQL gets one array, and so one text.
+func (w settleWriter) each(query, rest string, args []any, ids []int64) error {
+	switch {
+	case len(ids) == 0:
+		return nil
+	case w.dialect == sqldialect.PostgreSQL:
+		return w.eachPostgres(query, rest, args, ids)
+	case w.dialect == sqldialect.SQLite:
+		_, err := w.tx.ExecContext(w.ctx, query+"IN ("+join(ids)+")"+rest, args...)
 		return err
 	}
 	ids = pad(ids)
 	for _, id := range ids {
 		args = append(args, id)
 	}
-	_, err := w.tx.ExecContext(w.ctx, w.dialect.Bind(query+"("+sqldialect.List(len(ids))+")"), args...)
+	_, err := w.tx.ExecContext(w.ctx, query+"IN ("+sqldialect.List(len(ids))+")"+rest, args...)
 	return err
+}
+
+// eachPostgres has the array before the other arguments, as it stands in the text.
+func (w settleWriter) eachPostgres(query, rest string, args []any, ids []int64) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	text := w.dialect.Bind(query + "= ANY(CAST(? AS BIGINT[]))" + rest)
+	_, err := w.tx.ExecContext(w.ctx, text, append([]any{"{" + join(ids) + "}"}, args...)...)
+	return err
+}
+
+func join(ids []int64) string {
+	list := make([]byte, 0, 8*len(ids))
+	for _, id := range ids {
+		list = append(strconv.AppendInt(list, id, 10), ',')
+	}
+	return string(list[:len(list)-1])
 }
 
 func idsOf(records []*record) []int64 {
