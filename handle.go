@@ -109,10 +109,10 @@ func (s *Stack) HandleMessage(router *message.Router, name, topic string, sub me
 		return err
 	}
 	wrapped := chain(h)
-	router.AddConsumerHandler(name, topic, sub, func(msg *message.Message) error {
+	s.watch(router, name, router.AddConsumerHandler(name, topic, sub, func(msg *message.Message) error {
 		_, err := wrapped(msg) // the chain has taken care of what was put out
 		return err
-	})
+	}))
 	return nil
 }
 

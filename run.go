@@ -17,8 +17,10 @@ var ErrDrain = errors.New("handlers were still at work at the drain deadline")
 // no new message is taken, the handlers at work end (for at most
 // Config.DrainTimeout), and only then is the router closed. It returns nil after
 // a clean stop, ErrDrain where handlers were cut off, and what the router
-// returned where it ended by itself. A Stack drains once: after Run has
-// returned, it handles nothing more.
+// returned where it could not start. A handler of the stack whose subscription
+// ends while the others go on stops all of them likewise, with
+// ErrHandlerStopped; so does a router that somebody else closes. A Stack drains once: after Run has returned, it handles
+// nothing more.
 func (s *Stack) Run(ctx context.Context, router *message.Router) error {
 	if router.IsRunning() {
 		return errors.New("run router: it is running already")
@@ -27,27 +29,28 @@ func (s *Stack) Run(ctx context.Context, router *message.Router) error {
 	// Not ctx: Watermill's router cancels the contexts of messages with its own.
 	go func() { ended <- router.Run(context.WithoutCancel(ctx)) }()
 
-	select {
-	case err := <-ended:
-		return s.endedByItself(ctx, err)
-	case <-ctx.Done():
-	}
 	// A router that is closed before it runs would never return from Close.
 	select {
 	case <-router.Running():
 	case err := <-ended:
 		return s.endedByItself(ctx, err)
 	}
+	stopped, unwatch := s.stopped(router)
+	defer unwatch()
+	var cause error
+	select {
+	case err := <-ended:
+		return s.endedByItself(ctx, err)
+	case cause = <-stopped:
+	case <-ctx.Done():
+	}
 	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainTimeout)
 	defer cancel()
-	drained := s.gate.drain(deadline)
-	s.gate.hurry()
-	closeErr := router.Close()
-	runErr := <-ended
-	if !drained {
-		return errors.Join(ErrDrain, closeErr, runErr)
+	if !s.gate.drain(deadline) {
+		cause = errors.Join(cause, ErrDrain)
 	}
-	return errors.Join(closeErr, runErr)
+	s.gate.hurry()
+	return errors.Join(cause, router.Close(), <-ended)
 }
 
 // endedByItself drains what is left and says that nobody asked for the end.
@@ -58,7 +61,7 @@ func (s *Stack) endedByItself(ctx context.Context, err error) error {
 	if err != nil {
 		return fmt.Errorf("run router: %w", err)
 	}
-	return nil
+	return fmt.Errorf("%w: the router was closed", ErrHandlerStopped)
 }
 
 // Drain is the first half of Run's stop, for those who run the router

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -138,5 +139,68 @@ func TestASecondRunOfARouterIsRefusedAndHarmsNothing(t *testing.T) {
 	}
 	if n := count(t, db, "SELECT COUNT(*) FROM effect"); n != 1 {
 		t.Errorf("%d effects, want 1: the first run must go on", n)
+	}
+}
+
+// ending is a subscriber whose subscription ends when told.
+type ending struct{ out chan *message.Message }
+
+func (e ending) Subscribe(context.Context, string) (<-chan *message.Message, error) {
+	return e.out, nil
+}
+func (e ending) Close() error { return nil }
+
+func TestAHandlerThatStopsAloneEndsRunWhereThePlainRouterGoesOn(t *testing.T) {
+	b, plain := openMemory(t), newRouter(t)
+	dead := ending{out: make(chan *message.Message)}
+	nothing := func(*message.Message) error { return nil }
+	stopping := plain.AddConsumerHandler("dead", "orders", dead, nothing)
+	plain.AddConsumerHandler("alive", "orders", b.Group("plain"), nothing)
+	ended := make(chan error, 1)
+	go func() { ended <- plain.Run(t.Context()) }()
+	<-plain.Running()
+	close(dead.out)
+	<-stopping.Stopped()
+	if plain.IsClosed() {
+		t.Error("the plain router closes by itself: the stack need not watch any more")
+	}
+	if err := errors.Join(plain.Close(), <-ended); err != nil {
+		t.Fatal(err)
+	}
+
+	s, err := sluicegate.New(openDB(t), sluicegate.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRouter(t)
+	dead = ending{out: make(chan *message.Message)}
+	err = errors.Join(s.Handle(r, "dead", "orders", dead, insertEffect), s.Handle(r, "alive", "orders", b.Group("ours"), insertEffect))
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		<-r.Running()
+		close(dead.out)
+	}()
+	if err := s.Run(t.Context(), r); !errors.Is(err, sluicegate.ErrHandlerStopped) || !strings.Contains(err.Error(), `"dead"`) {
+		t.Fatalf("Run returned %v, want ErrHandlerStopped naming the handler", err)
+	}
+}
+
+func TestARouterClosedByAnotherHandIsNoCleanStop(t *testing.T) {
+	s, err := sluicegate.New(openDB(t), sluicegate.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, b := newRouter(t), openMemory(t)
+	if err := s.Handle(r, "stock", "orders", b.Group("stock"), insertEffect); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		<-r.Running()
+		_ = r.Close()
+	}()
+	if err := s.Run(t.Context(), r); !errors.Is(err, sluicegate.ErrHandlerStopped) {
+		t.Fatalf("got %v, want ErrHandlerStopped", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/sluicegate/sluicegate/forwarder"
 	"github.com/sluicegate/sluicegate/internal/event"
@@ -23,6 +24,9 @@ type Stack struct {
 	letters deadletter.Store
 	observe event.Observer
 	gate    *gate
+
+	mu       sync.Mutex
+	handlers []installed
 }
 
 // New returns a Stack on db, which stays the caller's to close, and which may
