@@ -118,8 +118,7 @@ func (w *theirs) run(pub message.Publisher) (stop func()) {
 	var once sync.Once
 	stop = func() {
 		once.Do(func() {
-			_ = f.Close()
-			_ = sub.Close()
+			_ = f.Close() // its router closes sub; a second Close of sub would race with that
 			wg.Wait()
 		})
 	}
