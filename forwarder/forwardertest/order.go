@@ -35,6 +35,7 @@ func rebalancing(tb testing.TB, h Harness) {
 			case each / 2:
 				b.eventually("the second relay has shards", func() bool { return second.Stats().Shards > 0 })
 			case each * 3 / 4:
+				b.eventually("the second relay delivers", func() bool { return second.Stats().Delivered > 0 })
 				second.stop()
 			}
 			msgs := make([]*message.Message, keys)
@@ -47,9 +48,6 @@ func rebalancing(tb testing.TB, h Harness) {
 		inOrder(tb, broker.deliveries(), keys, each)
 		if n := broker.count(); n != keys*each {
 			tb.Errorf("%d deliveries, want %d: nobody crashed", n, keys*each)
-		}
-		if second.Stats().Delivered == 0 {
-			tb.Error("the second relay delivered nothing")
 		}
 	})
 }

@@ -93,6 +93,18 @@ func (p *pickyBroker) Publish(_ string, msgs ...*message.Message) error {
 
 func (*pickyBroker) Close() error { return nil }
 
+// kindOf names what a statement does: "move" is what brings rows into the
+// history, in one statement or as the first of two.
+func kindOf(query, prefix string) string {
+	for _, verb := range []string{"INSERT INTO ", "REPLACE INTO "} {
+		if _, rest, ok := strings.Cut(query, verb); ok && strings.HasPrefix(strings.TrimLeft(rest, "`\""), prefix+"outbox_history") {
+			return "move"
+		}
+	}
+	verb, _, _ := strings.Cut(strings.TrimLeft(query, "( "), " ")
+	return verb
+}
+
 // The statements are those that a relay really ran, taken from the driver.
 func TestTheQueriesOfTheRelayUseIndexes(t *testing.T) {
 	eachServer(t, func(t *testing.T, w *theirs) {
@@ -109,7 +121,7 @@ func TestTheQueriesOfTheRelayUseIndexes(t *testing.T) {
 		w.must(o.Relay(ctx, &pickyBroker{stop: stop}))
 		seen := map[string]int{}
 		for query, args := range rec.args {
-			kind, _, _ := strings.Cut(strings.TrimLeft(query, "( "), " ")
+			kind := kindOf(query, w.prefix)
 			if !strings.Contains(query, w.prefix+"outbox") || strings.HasPrefix(query, "CREATE") {
 				continue
 			}
@@ -123,7 +135,11 @@ func TestTheQueriesOfTheRelayUseIndexes(t *testing.T) {
 				t.Errorf("%.300s\n%s", query, plan)
 			}
 		}
-		for _, kind := range []string{"SELECT", "INSERT", "DELETE", "UPDATE"} {
+		want := []string{"SELECT", "move", "DELETE", "UPDATE"}
+		if !w.mysql { // where the statement that moves deletes too
+			want = []string{"SELECT", "move", "UPDATE"}
+		}
+		for _, kind := range want {
 			if seen[kind] == 0 {
 				t.Errorf("no %s was seen: this run shows nothing", kind)
 			}
