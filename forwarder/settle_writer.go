@@ -24,7 +24,7 @@ func (w settleWriter) write(s settlement, keep bool) error {
 		if err := w.move(statusDelivered, nil, delivered); err != nil {
 			return err
 		}
-	} else if err := w.each("DELETE FROM "+w.outbox+" WHERE id ", "", nil, delivered); err != nil {
+	} else if err := w.each("DELETE FROM "+w.outbox+" WHERE id ", nil, delivered); err != nil {
 		return fmt.Errorf("remove settled messages: %w", err)
 	}
 	for _, m := range s.failed {
@@ -32,7 +32,7 @@ func (w settleWriter) write(s settlement, keep bool) error {
 			return err
 		}
 	}
-	if err := w.each("UPDATE "+w.outbox+" SET attempts = attempts + 1 WHERE id ", "", nil, idsOf(s.refused)); err != nil {
+	if err := w.each("UPDATE "+w.outbox+" SET attempts = attempts + 1 WHERE id ", nil, idsOf(s.refused)); err != nil {
 		return fmt.Errorf("count attempts: %w", err)
 	}
 	return nil
@@ -59,12 +59,12 @@ func (w settleWriter) move(status string, failed *failedRecord, ids []int64) err
 		err = w.eachPostgres("WITH gone AS (DELETE FROM "+w.outbox+" WHERE id ", " RETURNING "+carried+", attempts) INSERT INTO "+into+"gone"+
 			" ON CONFLICT (id) DO UPDATE SET "+w.overwrite(), args, ids)
 	case sqldialect.MySQL:
-		err = w.each("REPLACE INTO "+into+w.outbox+" WHERE id ", "", args, ids)
+		err = w.each("REPLACE INTO "+into+w.outbox+" WHERE id ", args, ids)
 	default:
-		err = w.each("INSERT OR REPLACE INTO "+into+w.outbox+" WHERE id ", "", args, ids)
+		err = w.each("INSERT OR REPLACE INTO "+into+w.outbox+" WHERE id ", args, ids)
 	}
 	if err == nil && w.dialect != sqldialect.PostgreSQL {
-		err = w.each("DELETE FROM "+w.outbox+" WHERE id ", "", nil, ids)
+		err = w.each("DELETE FROM "+w.outbox+" WHERE id ", nil, ids)
 	}
 	if err != nil {
 		return fmt.Errorf("move settled messages to the history: %w", err)
@@ -94,25 +94,25 @@ func (settleWriter) overwrite() string {
 	return strings.Join(set, ", ")
 }
 
-// each runs query with a condition on ids in it. MySQL's lists are padded, so
+// each runs query, which ends before its condition on ids. MySQL's lists are padded, so
 // that there are few texts to prepare. SQLite prepares anew each time and is
 // given the numbers as they are: its driver binds in a time that grows with the
 // square of their number. PostgreSQL gets one array, and so one text.
-func (w settleWriter) each(query, rest string, args []any, ids []int64) error {
+func (w settleWriter) each(query string, args []any, ids []int64) error {
 	switch {
 	case len(ids) == 0:
 		return nil
 	case w.dialect == sqldialect.PostgreSQL:
-		return w.eachPostgres(query, rest, args, ids)
+		return w.eachPostgres(query, "", args, ids)
 	case w.dialect == sqldialect.SQLite:
-		_, err := w.tx.ExecContext(w.ctx, query+"IN ("+join(ids)+")"+rest, args...)
+		_, err := w.tx.ExecContext(w.ctx, query+"IN ("+join(ids)+")", args...)
 		return err
 	}
 	ids = pad(ids)
 	for _, id := range ids {
 		args = append(args, id)
 	}
-	_, err := w.tx.ExecContext(w.ctx, query+"IN ("+sqldialect.List(len(ids))+")"+rest, args...)
+	_, err := w.tx.ExecContext(w.ctx, query+"IN ("+sqldialect.List(len(ids))+")", args...)
 	return err
 }
 
