@@ -27,11 +27,17 @@ func (s *Stack) Run(ctx context.Context, router *message.Router) error {
 	}
 	ended := make(chan error, 1)
 	// Not ctx: Watermill's router cancels the contexts of messages with its own.
-	go func() { ended <- router.Run(context.WithoutCancel(ctx)) }()
+	routerCtx, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	go func() { ended <- router.Run(routerCtx) }()
 
-	// A router that is closed before it runs would never return from Close.
+	// A router that is closed before it runs would never return from Close. One
+	// that cannot start, because a subscriber waits for its broker, is given up
+	// when ctx ends.
+	stopGivingUp := context.AfterFunc(ctx, giveUp)
 	select {
 	case <-router.Running():
+		stopGivingUp()
 	case err := <-ended:
 		return s.endedByItself(ctx, err)
 	}
@@ -43,6 +49,9 @@ func (s *Stack) Run(ctx context.Context, router *message.Router) error {
 		return s.endedByItself(ctx, err)
 	case cause = <-stopped:
 	case <-ctx.Done():
+	}
+	if ctx.Err() != nil {
+		cause = nil // it was asked for, whatever was heard of first
 	}
 	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainTimeout)
 	defer cancel()
@@ -60,6 +69,9 @@ func (s *Stack) endedByItself(ctx context.Context, err error) error {
 	s.gate.drain(deadline)
 	if err != nil {
 		return fmt.Errorf("run router: %w", err)
+	}
+	if ctx.Err() != nil {
+		return nil
 	}
 	return fmt.Errorf("%w: the router was closed", ErrHandlerStopped)
 }

@@ -204,3 +204,32 @@ func TestARouterClosedByAnotherHandIsNoCleanStop(t *testing.T) {
 		t.Fatalf("got %v, want ErrHandlerStopped", err)
 	}
 }
+
+// waiting is a subscriber whose broker never comes.
+type waiting struct{ asked chan struct{} }
+
+func (w waiting) Subscribe(ctx context.Context, _ string) (<-chan *message.Message, error) {
+	close(w.asked)
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+func (waiting) Close() error { return nil }
+
+func TestRunGivesUpARouterThatNeverStarts(t *testing.T) {
+	s, err := sluicegate.New(openDB(t), sluicegate.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, sub := newRouter(t), waiting{asked: make(chan struct{})}
+	if err := s.Handle(r, "stock", "orders", sub, insertEffect); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-sub.asked
+		cancel()
+	}()
+	if err := s.Run(ctx, r); !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v, want the end of the context", err)
+	}
+}

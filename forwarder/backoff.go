@@ -2,8 +2,9 @@ package forwarder
 
 import (
 	"context"
-	"math/rand/v2"
 	"time"
+
+	delay "github.com/sluicegate/sluicegate/internal/backoff"
 )
 
 // backoff grows from low to high by doubling. The zero count is the first wait.
@@ -17,28 +18,14 @@ type backoff struct {
 func (b *backoff) next() time.Duration {
 	d := grow(b.low, b.high, b.count)
 	b.count++
-	return jitter(d)
+	return delay.Half(d)
 }
 
 func (b *backoff) reset() { b.count = 0 }
 
 // grow doubles low count times, at most to high.
 func grow(low, high time.Duration, count int) time.Duration {
-	d := low
-	for range count {
-		if d >= high/2 {
-			return high
-		}
-		d *= 2
-	}
-	return min(d, high)
-}
-
-func jitter(d time.Duration) time.Duration {
-	if d < 2 {
-		return d
-	}
-	return d/2 + rand.N(d/2+1)
+	return delay.Policy{Initial: low, Max: high, Multiplier: 2}.Delay(count + 1)
 }
 
 // wait sleeps for d, or until wake is signalled, or ctx ends. It reports whether

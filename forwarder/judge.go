@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	delay "github.com/sluicegate/sluicegate/internal/backoff"
 	"github.com/sluicegate/sluicegate/internal/batch"
 	"github.com/sluicegate/sluicegate/internal/failure"
 )
@@ -114,10 +115,10 @@ func (l *lane) refuse(s *settlement, m *record, err error) {
 	h := l.hold(m)
 	h.failed = time.Now()
 	h.inFlight = errors.Is(err, errInFlight)
-	wait := jitter(grow(l.relay.cfg.RetryMin, l.relay.cfg.RetryMax, h.tries))
+	wait := delay.Half(grow(l.relay.cfg.RetryMin, l.relay.cfg.RetryMax, h.tries))
 	h.tries++
 	if counts(err) {
-		wait = jitter(grow(l.relay.cfg.RetryMin, l.relay.cfg.RetryMax, m.attempts))
+		wait = delay.Half(grow(l.relay.cfg.RetryMin, l.relay.cfg.RetryMax, m.attempts))
 		m.attempts++
 		if m.attempts >= l.relay.cfg.MaxAttempts {
 			s.fail(m, err)

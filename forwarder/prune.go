@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	delay "github.com/sluicegate/sluicegate/internal/backoff"
 	"github.com/sluicegate/sluicegate/internal/schema"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
 )
@@ -18,7 +19,7 @@ const (
 // than Retain. The relay that owns shard 0 does it, in small batches.
 func (r *Relay) pruneLoop(ctx context.Context) {
 	every := min(max(r.cfg.Retain/10, 10*time.Millisecond), pruneEvery)
-	for wait(ctx, jitter(every), nil) {
+	for wait(ctx, delay.Half(every), nil) {
 		if !r.group.Owns(0) {
 			continue
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	delay "github.com/sluicegate/sluicegate/internal/backoff"
 	"github.com/sluicegate/sluicegate/internal/lease"
 )
 
@@ -144,7 +145,7 @@ func (l *lane) deliver(ctx context.Context, res readResult, leases map[int]lease
 // awayPause is the wait for a broker that is away. New messages do not cut it
 // short: they would only be tried in vain.
 func (l *lane) awayPause() pause {
-	return pause{wait: jitter(grow(l.away.low, l.away.high, l.away.count-1))}
+	return pause{wait: delay.Half(grow(l.away.low, l.away.high, l.away.count-1))}
 }
 
 // publish sends records with a deadline before the leases end. The end of ctx

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/internal/text"
 )
 
 // settleWriter writes a settlement inside a transaction.
@@ -144,9 +145,5 @@ func idsOf(records []*record) []int64 {
 
 // errorText returns the text of err as every database can store it.
 func errorText(err error) string {
-	s := strings.ReplaceAll(strings.ToValidUTF8(err.Error(), "\uFFFD"), "\x00", "\uFFFD")
-	if len(s) > maxErrorBytes {
-		s = strings.ToValidUTF8(s[:maxErrorBytes], "") + "…"
-	}
-	return s
+	return text.Short(err.Error(), maxErrorBytes)
 }

@@ -5,7 +5,7 @@ import (
 
 	"github.com/IBM/sarama"
 
-	"github.com/sluicegate/sluicegate/broker/internal/redelivery"
+	"github.com/sluicegate/sluicegate/internal/backoff"
 )
 
 // handler is what sarama calls for each generation of the group.
@@ -58,7 +58,7 @@ func (h *handler) handle(ctx context.Context, record *sarama.ConsumerMessage) bo
 			return true
 		case nacked:
 			nacks++
-			redelivery.Wait(ctx, h.backoff.Delay(nacks))
+			_ = backoff.Wait(ctx, h.backoff.Delay(nacks))
 		case revoked:
 			return false
 		}

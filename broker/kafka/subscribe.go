@@ -11,6 +11,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/sluicegate/sluicegate/broker/internal/redelivery"
+	"github.com/sluicegate/sluicegate/internal/backoff"
 	"github.com/sluicegate/sluicegate/internal/failure"
 )
 
@@ -58,7 +59,7 @@ func (s *subscription) run(ctx context.Context) {
 		s.forgetTopic(s.topic) // it may have been deleted
 		wait := reconnect.Delay(failures)
 		s.logger.Warn("kafka subscription interrupted, will go on", "err", err, "wait", wait)
-		redelivery.Wait(ctx, wait)
+		_ = backoff.Wait(ctx, wait)
 	}
 }
 
@@ -78,7 +79,7 @@ func (s *subscription) connect(ctx context.Context) (joined bool, err error) {
 		select {
 		case <-left.Done():
 		case <-ctx.Done():
-			redelivery.Wait(left, leaveGrace)
+			_ = backoff.Wait(left, leaveGrace)
 			f.cut()
 		}
 	})

@@ -7,7 +7,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
-	"github.com/sluicegate/sluicegate/broker/internal/redelivery"
+	"github.com/sluicegate/sluicegate/internal/backoff"
 )
 
 // group is one consumer group of one topic. Its messages wait in lanes, one a
@@ -214,7 +214,7 @@ func (g *group) await(ctx context.Context, l *lane, msg *message.Message) {
 	case <-msg.Acked():
 		g.acked(l)
 	case <-msg.Nacked():
-		redelivery.Wait(ctx, g.hub.backoff.Delay(g.nacked(l)))
+		_ = backoff.Wait(ctx, g.hub.backoff.Delay(g.nacked(l)))
 		g.resume(l)
 	case <-ctx.Done():
 		select {

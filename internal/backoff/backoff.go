@@ -41,6 +41,15 @@ func (p Policy) bound(failures int) time.Duration {
 	return time.Duration(f)
 }
 
+// Half returns d with half of it random, the "Equal Jitter" of the same source:
+// those who failed together do not come back together, and nobody at once.
+func Half(d time.Duration) time.Duration {
+	if d < 2 {
+		return d
+	}
+	return d/2 + rand.N(d/2+1)
+}
+
 // Wait waits for d or the end of ctx, whose cause it then returns.
 func Wait(ctx context.Context, d time.Duration) error {
 	if ctx.Err() != nil {

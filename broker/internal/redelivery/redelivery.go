@@ -3,10 +3,9 @@
 package redelivery
 
 import (
-	"context"
-	"math/rand/v2"
 	"time"
 
+	"github.com/sluicegate/sluicegate/internal/backoff"
 	"github.com/sluicegate/sluicegate/internal/urlparam"
 )
 
@@ -32,20 +31,5 @@ func (b Backoff) FromQuery(q *urlparam.Query) Backoff {
 
 // Delay returns the wait after the given number of nacks, from 1 on.
 func (b Backoff) Delay(nacks int) time.Duration {
-	d := b.First
-	for i := 1; i < nacks && d < b.Max; i++ {
-		d *= 2
-	}
-	d = min(d, b.Max)
-	return d/2 + rand.N(d/2+1)
-}
-
-// Wait waits for d. It returns at once when ctx ends.
-func Wait(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
+	return backoff.Half(backoff.Policy{Initial: b.First, Max: b.Max, Multiplier: 2}.Delay(nacks))
 }
