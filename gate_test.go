@@ -113,3 +113,15 @@ func TestDrainEndsWithItsContext(t *testing.T) {
 		t.Fatal("drain did not see the handler end")
 	}
 }
+
+func TestARouterThatRunsIsNeverGivenUp(t *testing.T) {
+	running, given := make(chan struct{}), 0
+	giveUp := unlessClosed(running, func() { given++ })
+	if giveUp(); given != 1 {
+		t.Error("a router that does not run was not given up")
+	}
+	close(running)
+	if giveUp(); given != 1 {
+		t.Error("a router that runs was given up: the messages under way lost their contexts")
+	}
+}

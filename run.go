@@ -34,7 +34,7 @@ func (s *Stack) Run(ctx context.Context, router *message.Router) error {
 	// A router that is closed before it runs would never return from Close. One
 	// that cannot start, because a subscriber waits for its broker, is given up
 	// when ctx ends.
-	stopGivingUp := context.AfterFunc(ctx, giveUp)
+	stopGivingUp := context.AfterFunc(ctx, unlessClosed(router.Running(), giveUp))
 	select {
 	case <-router.Running():
 		stopGivingUp()
@@ -60,6 +60,19 @@ func (s *Stack) Run(ctx context.Context, router *message.Router) error {
 	}
 	s.gate.hurry()
 	return errors.Join(cause, router.Close(), <-ended)
+}
+
+// unlessClosed wraps act to do nothing once done is closed. A router that runs
+// is never given up, even where ctx ends before Run has seen it running: its
+// messages would lose their contexts, and their acks would mean nothing.
+func unlessClosed(done <-chan struct{}, act func()) func() {
+	return func() {
+		select {
+		case <-done:
+		default:
+			act()
+		}
+	}
 }
 
 // endedByItself drains what is left and says that nobody asked for the end.
