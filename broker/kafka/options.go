@@ -1,17 +1,15 @@
 package kafka
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"time"
 
 	"github.com/IBM/sarama"
 
 	"github.com/sluicegate/sluicegate/broker/internal/redelivery"
+	"github.com/sluicegate/sluicegate/broker/internal/tlsparam"
 	"github.com/sluicegate/sluicegate/internal/urlparam"
 )
 
@@ -53,7 +51,7 @@ func readOptions(u *url.URL) (options, error) {
 		q.Problem("acks", "must be all: with anything less a confirmed message can be lost")
 	}
 	o.config = saramaConfig(q)
-	readTLS(q, o.config)
+	o.config.Net.TLS.Config, o.config.Net.TLS.Enable = tlsparam.Read(q)
 	readSASL(q, u.User, o.config)
 	problems = append(problems, q.Err())
 	if err := errors.Join(problems...); err != nil {
@@ -114,38 +112,6 @@ func saramaConfig(q *urlparam.Query) *sarama.Config {
 var compressions = map[string]sarama.CompressionCodec{
 	"none": sarama.CompressionNone, "gzip": sarama.CompressionGZIP, "snappy": sarama.CompressionSnappy,
 	"lz4": sarama.CompressionLZ4, "zstd": sarama.CompressionZSTD,
-}
-
-func readTLS(q *urlparam.Query, c *sarama.Config) {
-	enabled := q.Bool("tls", false)
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	ca, hasCA := q.Lookup("tls_ca_file")
-	cert, hasCert := q.Lookup("tls_cert_file")
-	key, hasKey := q.Lookup("tls_key_file")
-	if (hasCA || hasCert || hasKey) && !enabled {
-		q.Problem("tls", "must be true where a tls_ file is given")
-		return
-	}
-	if hasCA {
-		pem, err := os.ReadFile(ca)
-		config.RootCAs = x509.NewCertPool()
-		if err != nil {
-			q.Problem("tls_ca_file", "cannot be read: %w", err)
-		} else if !config.RootCAs.AppendCertsFromPEM(pem) {
-			q.Problem("tls_ca_file", "has no certificate in PEM form")
-		}
-	}
-	switch {
-	case hasCert != hasKey:
-		q.Problem("tls_cert_file", "needs tls_key_file, and the other way round")
-	case hasCert:
-		pair, err := tls.LoadX509KeyPair(cert, key)
-		if err != nil {
-			q.Problem("tls_cert_file", "cannot be loaded with tls_key_file: %w", err)
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	c.Net.TLS.Enable, c.Net.TLS.Config = enabled, config
 }
 
 func readSASL(q *urlparam.Query, user *url.Userinfo, c *sarama.Config) {

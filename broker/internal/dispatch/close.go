@@ -1,0 +1,30 @@
+package dispatch
+
+// Close waits until nothing is under way and gives what was never acked to
+// Handlers.Returned, each key in its order. The context must have ended, and
+// Add must not be called at the same time or later.
+func (d *Dispatcher[T]) Close() {
+	d.mu.Lock()
+	d.closed = true // no worker is started any more
+	d.mu.Unlock()
+	d.workers.Wait()
+
+	d.mu.Lock()
+	lanes := append(d.left, d.ready[d.head:]...)
+	for l, timer := range d.resting {
+		timer.Stop()
+		lanes = append(lanes, l)
+	}
+	clear(d.resting)
+	clear(d.lanes)
+	d.left, d.ready, d.head = nil, nil, 0
+	d.mu.Unlock()
+	if d.handlers.Returned == nil {
+		return
+	}
+	for _, l := range lanes {
+		for _, item := range l.items {
+			d.handlers.Returned(item)
+		}
+	}
+}
