@@ -75,6 +75,9 @@ func TestRedactKeepsWhatIsNoSecret(t *testing.T) {
 		"redis://:p@h/0":                           "redis://:***@h/0",
 		"x://h?sslpassword=p":                      "x://h?sslpassword=***",
 		"rubbish":                                  "***",
+		"nats://token@h:4222":                      "nats://***@h:4222",
+		"nats://u:p@h?stream=S":                    "nats://u:***@h?stream=S",
+		"x://h?auth_token=t&token_file=%2Frun%2Ft": "x://h?auth_token=***&token_file=%2Frun%2Ft",
 	} {
 		if got := Redact(raw); got != want {
 			t.Errorf("Redact(%q) = %q, want %q", raw, got, want)

@@ -6,7 +6,15 @@ import (
 	"strings"
 )
 
-var secretParams = []string{"password", "sslpassword", "passphrase", "secret", "token", "sasl_password"}
+var secretWords = []string{"password", "passwd", "passphrase", "secret", "token", "seed", "jwt"}
+
+// SecretParam reports whether, by its name, a parameter holds a secret, and not
+// the path of a file that does.
+func SecretParam(name string) bool {
+	name = strings.ToLower(name)
+	return !strings.HasSuffix(name, "_file") &&
+		slices.ContainsFunc(secretWords, func(w string) bool { return strings.Contains(name, w) })
+}
 
 // Redact returns raw without what may be secret in it, fit for a log or a
 // message. It also takes what cannot be parsed.
@@ -20,11 +28,13 @@ func Redact(raw string) string {
 	}
 	if _, ok := u.User.Password(); ok {
 		u.User = url.UserPassword(u.User.Username(), "***")
+	} else if u.User != nil && strings.EqualFold(u.Scheme, "nats") {
+		u.User = url.User("***") // a name alone is a token there
 	}
 	if u.RawQuery != "" {
 		q := u.Query()
 		for k := range q {
-			if slices.Contains(secretParams, strings.ToLower(k)) {
+			if SecretParam(k) {
 				q.Set(k, "***")
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	koanfyaml "github.com/knadh/koanf/parsers/yaml"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/sluicegate/sluicegate/internal/expand"
 	"github.com/sluicegate/sluicegate/internal/suggest"
 )
 
@@ -79,11 +80,11 @@ func readEntry(key string, value any, env func(string) (string, bool)) (entry, e
 	if err != nil {
 		return e, err
 	}
-	if text, err = interpolate(text, env); err != nil {
+	if text, err = expand.Variables(text, env); err != nil {
 		return e, err
 	}
 	if e.key = f.key; f.key != key {
-		text, err = secretFile(text)
+		text, err = expand.File(text)
 	}
 	e.text = text
 	return e, err

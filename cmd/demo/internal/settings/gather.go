@@ -1,9 +1,6 @@
 package settings
 
 import (
-	"errors"
-	"fmt"
-	"os"
 	"strings"
 
 	"github.com/knadh/koanf/providers/confmap"
@@ -63,29 +60,4 @@ func gather(in Input) (values, Problems) {
 		}
 	}
 	return v, problems
-}
-
-// secretFile reads what *_file points to: one value, without the line end.
-func secretFile(path string) (string, error) {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return "", fmt.Errorf("file %s cannot be read: %w", path, errors.Unwrap(err))
-	case info.IsDir():
-		return "", fmt.Errorf("%s is a folder: name a file", path)
-	case info.Size() > 64<<10:
-		return "", fmt.Errorf("file %s is larger than 64 KiB: it should hold one value", path)
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return "", fmt.Errorf("file %s cannot be read: %w", path, errors.Unwrap(err))
-	}
-	text := strings.TrimSpace(string(b))
-	if text == "" {
-		return "", fmt.Errorf("file %s is empty: it should hold one value", path)
-	}
-	if strings.ContainsAny(text, "\r\n") {
-		return "", fmt.Errorf("file %s has several lines: it should hold one value", path)
-	}
-	return text, nil
 }
