@@ -167,6 +167,7 @@ install_packages() {
 			postgresql*) "${sudo[@]}" systemctl disable postgresql ;;
 			mariadb-server) "${sudo[@]}" systemctl disable mariadb ;;
 			redis-server) "${sudo[@]}" systemctl disable redis-server ;;
+			rabbitmq-server) "${sudo[@]}" systemctl disable rabbitmq-server epmd.socket epmd ;;
 			esac >/dev/null 2>&1 || true
 		done
 	fi
@@ -293,10 +294,16 @@ start_server() {
 	return 1
 }
 
+# stopped NAME: the server has ended.
+stopped() {
+	rm -f "$(pid_file "$1")" "$STATE/run/$1.port"
+	if declare -F "stopped_$1" >/dev/null; then "stopped_$1"; fi
+}
+
 stop_server() {
 	local name=$1 pid signal seconds i
 	if ! pid=$(running_pid "$name"); then
-		rm -f "$(pid_file "$name")" "$STATE/run/$name.port"
+		stopped "$name"
 		say "$name" 'not running'
 		return 0
 	fi
@@ -305,7 +312,7 @@ stop_server() {
 		kill -s "$signal" "$pid" 2>/dev/null || true
 		for ((i = 0; i < seconds * 10; i++)); do
 			if ! running_pid "$name" >/dev/null; then
-				rm -f "$(pid_file "$name")" "$STATE/run/$name.port"
+				stopped "$name"
 				say "$name" "stopped (pid $pid)"
 				return 0
 			fi

@@ -1,5 +1,6 @@
 # Part of scripts/services: what is particular to each server. For each NAME:
-# packages_NAME, prepare_NAME, launch_NAME, ping_NAME, setup_NAME, signals_NAME.
+# packages_NAME, prepare_NAME, launch_NAME, ping_NAME, setup_NAME, signals_NAME,
+# and stopped_NAME where something is left to be done after the server has ended.
 # shellcheck shell=bash disable=SC2153,SC2154
 
 program() {
@@ -8,6 +9,7 @@ program() {
 	mariadb) echo mariadbd ;;
 	redis) echo redis-server ;;
 	kafka) echo java ;;
+	rabbitmq) echo beam.smp ;;
 	esac
 }
 
