@@ -140,6 +140,9 @@ func (c Config) route(topic string) (string, error) {
 // itself, or "".
 func (c Config) source(topic string) (string, error) {
 	source := ""
+	if topic == "" {
+		return "", nil
+	}
 	for _, name := range sorted(c.Topics) {
 		if c.Topics[name].DeadLetter != topic {
 			continue
