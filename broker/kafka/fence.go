@@ -38,9 +38,6 @@ func (o *options) fenced() (*sarama.Config, *fence) {
 	config.Net.Proxy.Dialer = f
 	config.Metadata.Retry.Max = 3
 	config.Metadata.Retry.BackoffFunc = func(int, int) time.Duration { return f.pause(250 * time.Millisecond) }
-	config.Producer.Retry.BackoffFunc = func(retries, _ int) time.Duration {
-		return f.pause(min(time.Duration(retries)*50*time.Millisecond, 500*time.Millisecond))
-	}
 	return &config, f
 }
 

@@ -18,6 +18,7 @@ type options struct {
 	config  *sarama.Config // never used as it is: see connect
 	backoff redelivery.Backoff
 
+	hash         func(key []byte) int32
 	createTopics bool
 	detail       sarama.TopicDetail
 	producers    int
@@ -38,6 +39,7 @@ func readOptions(u *url.URL) (options, error) {
 	o := options{
 		addrs:        addrs,
 		backoff:      redelivery.Backoff{First: 100 * time.Millisecond, Max: 10 * time.Second}.FromQuery(q),
+		hash:         javaHash,
 		createTopics: q.Bool("create_topics", true),
 		detail: sarama.TopicDetail{
 			NumPartitions:     int32(q.Int("partitions", 8, 1, 10_000)), //nolint:gosec // bounded
@@ -49,6 +51,9 @@ func readOptions(u *url.URL) (options, error) {
 	}
 	if acks, given := q.Lookup("acks"); given && acks != "all" {
 		q.Problem("acks", "must be all: with anything less a confirmed message can be lost")
+	}
+	if q.Enum("partitioner", "murmur2", "murmur2", "fnv") == "fnv" {
+		o.hash = saramaHash
 	}
 	o.config = saramaConfig(q)
 	o.config.Net.TLS.Config, o.config.Net.TLS.Enable = tlsparam.Read(q)
@@ -86,18 +91,9 @@ func saramaConfig(q *urlparam.Query) *sarama.Config {
 
 	c.Producer.RequiredAcks = sarama.WaitForAll
 	c.Producer.Idempotent = true
-	c.Producer.Return.Successes = true
-	c.Producer.Return.Errors = true
 	c.Producer.Timeout = 10 * time.Second
-	// Retries end with the call's context. The number is only what sarama
-	// has to allocate for; at up to half a second each it is over a minute.
-	c.Producer.Retry.Max = 150
 	c.Producer.MaxMessageBytes = q.Int("max_message_bytes", 1_000_000, 1_000, 100_000_000)
 	c.Producer.Compression = compressions[q.Enum("compression", "none", "none", "gzip", "snappy", "lz4", "zstd")]
-	c.Producer.Partitioner = newMurmur2Partitioner
-	if q.Enum("partitioner", "murmur2", "murmur2", "fnv") == "fnv" {
-		c.Producer.Partitioner = sarama.NewHashPartitioner
-	}
 
 	session := q.Duration("session_timeout", 10*time.Second, 6*time.Second, 30*time.Minute)
 	c.Consumer.Return.Errors = true

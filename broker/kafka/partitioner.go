@@ -1,33 +1,30 @@
 package kafka
 
-import (
-	"math/rand/v2"
+import "hash/fnv"
 
-	"github.com/IBM/sarama"
-)
+// The hashes of keys. Java's is where Kafka's own clients place a key, so that
+// topics written by both keep a key in one partition; sarama's is that of
+// plain watermill-kafka.
+func javaHash(key []byte) int32 { return int32(murmur2(key) & 0x7fffffff) } //nolint:gosec // 31 bits
 
-// murmur2Partitioner places a key where Kafka's Java clients place it, so that
-// topics written by both keep a key in one partition. Records without a key
-// go anywhere.
-type murmur2Partitioner struct{}
-
-func newMurmur2Partitioner(string) sarama.Partitioner { return murmur2Partitioner{} }
-
-// Partition chooses the partition of msg.
-func (murmur2Partitioner) Partition(msg *sarama.ProducerMessage, partitions int32) (int32, error) {
-	if msg.Key == nil {
-		return rand.Int32N(partitions), nil
-	}
-	key, err := msg.Key.Encode()
-	if err != nil {
-		return 0, err
-	}
-	return int32(murmur2(key)&0x7fffffff) % partitions, nil
+func saramaHash(key []byte) int32 {
+	h := fnv.New32a()
+	_, _ = h.Write(key)     // never fails
+	return int32(h.Sum32()) //nolint:gosec // wraps, as theirs does
 }
 
-// RequiresConsistency asks for all partitions, not only those with a leader
-// right now: a key must not move while a broker is away.
-func (murmur2Partitioner) RequiresConsistency() bool { return true }
+// partition returns where a record goes: by its key among all partitions, those
+// without a leader right now too, since a key must not move while a broker is
+// away. Records without a key of one call stay together, anywhere.
+func (p *producer) partition(key []byte, anywhere uint32, partitions int32) int32 {
+	if key == nil {
+		return int32(anywhere % uint32(partitions)) //nolint:gosec // less than partitions
+	}
+	if n := p.hash(key) % partitions; n >= 0 {
+		return n
+	}
+	return -(p.hash(key) % partitions)
+}
 
 // murmur2 is MurmurHash2 with the seed of Kafka's Java clients.
 func murmur2(data []byte) uint32 {

@@ -19,14 +19,15 @@ func (d *driver) PublishBatch(ctx context.Context, msgs []broker.Outgoing) []err
 	defer context.AfterFunc(d.ctx, func() { cancel(broker.ErrClosed) })()
 
 	results := make([]error, len(msgs))
-	b := &outgoing{results: results}
-	for i, m := range msgs {
-		record, err := marshal(m.Topic, m.Message, d.config.Producer.MaxMessageBytes)
+	b := &outgoing{results: results, items: make([]item, 0, len(msgs))}
+	m := newMarshaler(msgs, d.config.Producer.MaxMessageBytes)
+	for i := range msgs {
+		it, err := m.marshal(i)
 		if err != nil {
 			results[i] = failure.Permanent(err)
 			continue
 		}
-		b.add(i, record)
+		b.items = append(b.items, it)
 	}
 	d.deliver(ctx, b)
 	for _, err := range results {
@@ -40,28 +41,23 @@ func (d *driver) PublishBatch(ctx context.Context, msgs []broker.Outgoing) []err
 // outgoing are the records still to be sent, and where their results belong.
 type outgoing struct {
 	results []error
-	records []*sarama.ProducerMessage
-	index   []int
+	items   []item
 }
 
-func (b *outgoing) add(i int, record *sarama.ProducerMessage) {
-	b.records, b.index = append(b.records, record), append(b.index, i)
-}
-
-// refuse gives err to the records that pick chooses and takes them out.
-func (b *outgoing) refuse(err error, pick func(*sarama.ProducerMessage) bool) {
-	rest := &outgoing{results: b.results}
-	for j, record := range b.records {
-		if pick(record) {
-			b.results[b.index[j]] = err
+// refuse gives err to the items that pick chooses and takes them out.
+func (b *outgoing) refuse(err error, pick func(item) bool) {
+	rest := b.items[:0]
+	for _, it := range b.items {
+		if pick(it) {
+			b.results[it.index] = err
 		} else {
-			rest.add(b.index[j], record)
+			rest = append(rest, it)
 		}
 	}
-	*b = *rest
+	b.items = rest
 }
 
-func every(*sarama.ProducerMessage) bool { return true }
+func every(item) bool { return true }
 
 func (d *driver) deliver(ctx context.Context, b *outgoing) {
 	select {
@@ -74,49 +70,48 @@ func (d *driver) deliver(ctx context.Context, b *outgoing) {
 		return
 	}
 	d.prepareTopics(ctx, b)
-	if len(b.records) == 0 {
+	if len(b.items) == 0 {
 		return
 	}
 	suspects := d.sendAll(ctx, b)
-	if suspects == nil {
-		return
-	}
 	// The brokers refused a record batch for what is in it, innocent records
 	// among them. One by one tells which.
-	for j, record := range suspects.records {
-		one := &outgoing{results: b.results}
-		one.add(suspects.index[j], record)
+	for _, it := range suspects {
+		one := &outgoing{results: b.results, items: []item{it}}
 		if again := d.sendAll(ctx, one); again != nil {
-			b.results[suspects.index[j]] = failure.Permanent(fmt.Errorf("kafka refused the record: %w", b.results[suspects.index[j]]))
+			b.results[it.index] = failure.Permanent(fmt.Errorf("kafka refused the record: %w", b.results[it.index]))
 			continue
 		}
-		if b.results[suspects.index[j]] != nil {
+		if b.results[it.index] != nil {
 			break // the rest keep their errors, and their order
 		}
 	}
 }
 
-// sendAll sends the records of b and writes their results. Where the brokers
+// sendAll sends the items of b and writes their results. Where the brokers
 // refused some for their content, it returns all that were not stored.
-func (d *driver) sendAll(ctx context.Context, b *outgoing) (suspects *outgoing) {
+func (d *driver) sendAll(ctx context.Context, b *outgoing) (suspects []item) {
 	p, err := d.takeProducer(ctx)
 	if err != nil {
 		b.refuse(d.away(ctx, err), every)
 		return nil
 	}
-	errs, whole := p.send(ctx, b.records)
-	d.giveBack(p, whole)
+	for _, it := range b.items {
+		b.results[it.index] = nil
+	}
+	d.giveBack(p, p.send(ctx, b.items, b.results))
 	refused := false
-	unsent := &outgoing{results: b.results}
-	for j, err := range errs {
-		i := b.index[j]
-		if b.results[i] = d.explain(ctx, b.records[j].Topic, err); err != nil {
-			refused = refused || contentRefused(err)
-			unsent.add(i, b.records[j])
+	for _, it := range b.items {
+		err := b.results[it.index]
+		if err == nil {
+			continue
 		}
+		refused = refused || contentRefused(err)
+		suspects = append(suspects, it)
+		b.results[it.index] = d.explain(ctx, it.topic, err)
 	}
 	if refused && ctx.Err() == nil {
-		return unsent
+		return suspects
 	}
 	return nil
 }
@@ -173,15 +168,20 @@ func (d *driver) giveBack(p *producer, whole bool) {
 func (d *driver) prepareTopics(ctx context.Context, b *outgoing) {
 	var unknown []string
 	d.mu.Lock()
-	for _, record := range b.records {
-		if _, known := d.known[record.Topic]; !known && !slices.Contains(unknown, record.Topic) {
-			unknown = append(unknown, record.Topic)
+	last := ""
+	for _, it := range b.items {
+		if it.topic == last {
+			continue
+		}
+		last = it.topic
+		if _, known := d.known[it.topic]; !known && !slices.Contains(unknown, it.topic) {
+			unknown = append(unknown, it.topic)
 		}
 	}
 	d.mu.Unlock()
 	for _, topic := range unknown {
 		if err := d.ensureTopic(ctx, topic); err != nil {
-			b.refuse(err, func(record *sarama.ProducerMessage) bool { return record.Topic == topic })
+			b.refuse(err, func(it item) bool { return it.topic == topic })
 		}
 	}
 }

@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"fmt"
-	"slices"
 	"unicode/utf8"
 
 	"github.com/IBM/sarama"
@@ -12,27 +11,6 @@ import (
 
 	"github.com/sluicegate/sluicegate/internal/header"
 )
-
-// marshal makes a record in watermill-kafka's format: the UUID in a header of
-// its name, each metadata entry in a header. The partition key becomes the
-// record key. An error means that msg can never be sent.
-func marshal(topic string, msg *message.Message, maxBytes int) (*sarama.ProducerMessage, error) {
-	if err := checkTopic(topic); err != nil {
-		return nil, err
-	}
-	record, err := wmkafka.DefaultMarshaler{}.Marshal(topic, msg)
-	if err != nil {
-		return nil, fmt.Errorf("make a kafka record: %w", err)
-	}
-	record.Headers = slices.DeleteFunc(record.Headers, func(h sarama.RecordHeader) bool { return string(h.Key) == header.Key })
-	if key := msg.Metadata.Get(header.Key); key != "" {
-		record.Key = sarama.StringEncoder(key)
-	}
-	if size := record.ByteSize(2); size > maxBytes {
-		return nil, fmt.Errorf("message has %d bytes with its metadata, more than max_message_bytes, %d", size, maxBytes)
-	}
-	return record, nil
-}
 
 // unmarshal makes a message of any record. What is not as Watermill writes it
 // is said in the metadata; it never fails, since a subscription that ends at a

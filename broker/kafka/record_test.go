@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"maps"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +11,7 @@ import (
 	wmkafka "github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/sluicegate/sluicegate/broker"
 	"github.com/sluicegate/sluicegate/internal/header"
 )
 
@@ -26,15 +29,22 @@ func received(t *testing.T, sent *sarama.ProducerMessage) *sarama.ConsumerMessag
 	return got
 }
 
+func marshalOne(topic string, msg *message.Message) (item, error) {
+	return newMarshaler([]broker.Outgoing{{Topic: topic, Message: msg}}, 1000).marshal(0)
+}
+
 func TestPlainWatermillKafkaReadsOursAndWeReadTheirs(t *testing.T) {
 	msg := message.NewMessage("id", []byte("payload"))
 	msg.Metadata.Set("a", "1")
 	msg.Metadata.Set(header.Key, "k")
-	ours, err := marshal("topic", msg, 1000)
+	ours, err := marshalOne("topic", msg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	theirs, err := wmkafka.DefaultMarshaler{}.Unmarshal(received(t, ours))
+	if string(ours.record.Key) != "k" {
+		t.Errorf("the record's key is %q", ours.record.Key)
+	}
+	theirs, err := wmkafka.DefaultMarshaler{}.Unmarshal(&sarama.ConsumerMessage{Value: ours.record.Value, Headers: ours.record.Headers})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,8 +66,8 @@ func TestImpossibleMessagesAreRefusedBeforeSending(t *testing.T) {
 	reserved := message.NewMessage("id", nil)
 	reserved.Metadata.Set(wmkafka.UUIDHeaderKey, "x")
 	for what, err := range map[string]error{
-		"reserved metadata": second(marshal("t", reserved, 1000)),
-		"too large":         second(marshal("t", message.NewMessage("id", make([]byte, 1000)), 1000)),
+		"reserved metadata": second(marshalOne("t", reserved)),
+		"too large":         second(marshalOne("t", message.NewMessage("id", make([]byte, 1000)))),
 		"a slash":           checkTopic("a/b"),
 		"two dots":          checkTopic(".."),
 		"empty":             checkTopic(""),
@@ -74,7 +84,7 @@ func TestImpossibleMessagesAreRefusedBeforeSending(t *testing.T) {
 	}
 }
 
-func second(_ *sarama.ProducerMessage, err error) error { return err }
+func second(_ item, err error) error { return err }
 
 func TestAForeignUUIDDependsOnTheRecordAlone(t *testing.T) {
 	base := sarama.ConsumerMessage{Topic: "t", Partition: 1, Offset: 2, Timestamp: time.UnixMilli(3)}
@@ -107,6 +117,60 @@ func TestAKeyIsPlacedWhereJavaPlacesIt(t *testing.T) {
 			t.Errorf("murmur2(%q) = %d, want %d", key, got, want)
 		}
 	}
+}
+
+func TestAKeyIsPlacedWhereSaramaPlacesItIfAskedTo(t *testing.T) {
+	theirs := sarama.NewHashPartitioner("t")
+	p := &producer{hash: saramaHash}
+	for i := range 1000 {
+		key := strings.Repeat("k", i%7) + strconv.Itoa(i)
+		want, err := theirs.Partition(&sarama.ProducerMessage{Key: sarama.StringEncoder(key)}, 12)
+		if got := p.partition([]byte(key), 0, 12); err != nil || got != want {
+			t.Fatalf("key %q goes to %d, want %d (%v)", key, got, want, err)
+		}
+	}
+}
+
+// The records of one call share their memory; none may reach into another's.
+func TestTheRecordsOfABatchAreWhatPlainWatermillKafkaWouldSend(t *testing.T) {
+	var msgs []broker.Outgoing
+	for i := range 50 {
+		msg := message.NewMessage("id-"+strconv.Itoa(i), []byte(strconv.Itoa(i)))
+		for h := range i % 5 {
+			msg.Metadata.Set("name-"+strconv.Itoa(h), strings.Repeat("v", i+h))
+		}
+		msgs = append(msgs, broker.Outgoing{Topic: "t", Message: msg})
+	}
+	m := newMarshaler(msgs, 10_000)
+	var items []item
+	for i := range msgs {
+		it, err := m.marshal(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		items = append(items, it)
+	}
+	for i, it := range items {
+		theirs, err := wmkafka.DefaultMarshaler{}.Marshal("t", msgs[i].Message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := received(t, theirs)
+		if got := headers(it.record.Headers); !maps.Equal(got, headers(want.Headers)) || string(it.record.Value) != string(want.Value) || it.record.Key != nil {
+			t.Errorf("record %d: %v %q, want %v %q", i, got, it.record.Value, headers(want.Headers), want.Value)
+		}
+		if limit := theirs.ByteSize(2); it.size != limit {
+			t.Errorf("record %d: %d bytes, want %d", i, it.size, limit)
+		}
+	}
+}
+
+func headers(list []*sarama.RecordHeader) map[string]string {
+	out := map[string]string{}
+	for _, h := range list {
+		out[string(h.Key)] = string(h.Value)
+	}
+	return out
 }
 
 func TestOffsetsMoveOnlyOverWhatIsFinished(t *testing.T) {
