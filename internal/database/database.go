@@ -21,6 +21,10 @@ import (
 
 	"github.com/sluicegate/sluicegate/internal/address"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/internal/sqlopen"
+	"github.com/sluicegate/sluicegate/internal/sqlopen/mysql"
+	"github.com/sluicegate/sluicegate/internal/sqlopen/postgres"
+	"github.com/sluicegate/sluicegate/internal/sqlopen/sqlite"
 )
 
 // example is what messages offer to copy.
@@ -32,11 +36,8 @@ var schemes = map[string]sqldialect.Dialect{
 	"sqlite": sqldialect.SQLite, "sqlite3": sqldialect.SQLite,
 }
 
-// poolParam is how many connections may be open, for the servers.
-const (
-	poolParam    = "pool_max_conns"
-	defaultConns = 16
-)
+// defaultConns is how many connections may be open, for the servers.
+const defaultConns = 16
 
 // Source is a checked URL.
 type Source struct {
@@ -51,8 +52,8 @@ type Source struct {
 func Parse(raw string) (Source, error) {
 	known := []string{"postgres", "postgresql", "mysql", "mariadb", "sqlite", "sqlite3"}
 	dialect := schemes[schemeOf(raw)]
-	if strings.HasPrefix(raw, "sqlite") && strings.Contains(raw, ":memory:") {
-		return Source{}, errors.New("names :memory:, which loses everything at the end: name a file, sqlite:///path/file.db")
+	if err := sqlite.Memory(raw); err != nil {
+		return Source{}, err
 	}
 	rule := address.Rule{Schemes: known, Example: example, Params: params(dialect), AnyHost: dialect == sqldialect.SQLite}
 	u, err := address.Parse(raw, rule)
@@ -61,13 +62,16 @@ func Parse(raw string) (Source, error) {
 	}
 	s := Source{url: u, dialect: dialect, maxConns: defaultConns}
 	var errs []error
-	if dialect == sqldialect.SQLite {
+	switch dialect {
+	case sqldialect.SQLite:
 		s.maxConns = 1
-		s.path, errs = sqlitePath(u)
-	} else {
-		errs = checkServer(u, dialect)
+		s.path, errs = sqlite.Path(u)
+	case sqldialect.MySQL:
+		errs = mysql.Check(u)
+	default:
+		errs = postgres.Check(u)
 	}
-	if v := u.Query().Get(poolParam); v != "" {
+	if v := u.Query().Get(sqlopen.PoolParam); v != "" {
 		s.maxConns, _ = strconv.Atoi(v) // checked by address.Parse
 	}
 	if len(errs) > 0 {
@@ -112,11 +116,11 @@ func (s Source) Open() (*sql.DB, error) {
 	var err error
 	switch s.dialect {
 	case sqldialect.PostgreSQL:
-		db, err = openPostgres(s.url)
+		db, err = postgres.Open(s.url)
 	case sqldialect.MySQL:
-		db, err = openMySQL(s.url)
+		db, err = mysql.Open(s.url)
 	case sqldialect.SQLite:
-		db, err = sql.Open("sqlite", sqliteDSN(s.path, s.url.Query()))
+		db, err = sqlite.Open(s.path, s.url.Query())
 	default:
 		return nil, errors.New("open database: the source was not parsed")
 	}
@@ -134,4 +138,17 @@ func (s Source) Open() (*sql.DB, error) {
 func schemeOf(raw string) string {
 	scheme, _, _ := strings.Cut(raw, "://")
 	return strings.ToLower(scheme)
+}
+
+func params(d sqldialect.Dialect) map[string]address.Check {
+	switch d {
+	case sqldialect.PostgreSQL:
+		return postgres.Params()
+	case sqldialect.MySQL:
+		return mysql.Params()
+	case sqldialect.SQLite:
+		return sqlite.Params()
+	default:
+		return nil
+	}
 }

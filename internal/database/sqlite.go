@@ -1,52 +1,6 @@
 package database
 
-import (
-	"errors"
-	"fmt"
-	"net/url"
-	"os"
-	"path/filepath"
-	"strings"
-	"time"
-
-	_ "modernc.org/sqlite" // the driver
-)
+import "github.com/sluicegate/sluicegate/internal/sqlopen/sqlite"
 
 // SQLiteURL returns the URL of a file.
-func SQLiteURL(path string) string {
-	return (&url.URL{Scheme: "sqlite", Path: filepath.ToSlash(path)}).String()
-}
-
-// sqlitePath returns the file that u names: sqlite:///abs.db or sqlite://rel.db.
-func sqlitePath(u *url.URL) (string, []error) {
-	var errs []error
-	host, err := url.PathUnescape(u.Host)
-	if err != nil {
-		errs = append(errs, errors.New("has a broken %-escape in its path"))
-	}
-	path := filepath.FromSlash(host + u.Path)
-	if u.User != nil {
-		errs = append(errs, errors.New("has a user, but a file has none: write it as sqlite:///path/file.db"))
-	}
-	if path == "" || path == "/" {
-		return "", append(errs, errors.New("names no file: write it as sqlite:///path/file.db or sqlite://file.db"))
-	}
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		errs = append(errs, fmt.Errorf("%s is a folder: name a file in it", path))
-	} else if info, err := os.Stat(filepath.Dir(path)); err != nil {
-		errs = append(errs, fmt.Errorf("folder %s cannot be used: make it first", filepath.Dir(path)))
-	} else if !info.IsDir() {
-		errs = append(errs, fmt.Errorf("%s is no folder: name a file in a folder", filepath.Dir(path)))
-	}
-	return path, errs
-}
-
-// sqliteDSN makes commits durable (FULL), takes the write lock when a
-// transaction begins, so that it never has to be upgraded, and waits for other
-// processes.
-func sqliteDSN(path string, q url.Values) string {
-	wait := duration(q.Get("busy_timeout"), 5*time.Second)
-	escaped := strings.NewReplacer("%", "%25", "?", "%3F", "#", "%23").Replace(filepath.ToSlash(path))
-	return fmt.Sprintf("file:%s?_txlock=immediate&_pragma=busy_timeout(%d)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)",
-		escaped, wait.Milliseconds())
-}
+func SQLiteURL(path string) string { return sqlite.URL(path) }
