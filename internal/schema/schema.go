@@ -29,6 +29,10 @@ const (
 	Lease         = "lease"
 	Inbox         = "inbox"
 	DeadLetter    = "dead_letter"
+	QueueTopic    = "queue_topic"
+	QueueGroup    = "queue_group"
+	QueueMessage  = "queue_message"
+	QueuePending  = "queue_pending"
 	migrationsTab = "migration"
 )
 
