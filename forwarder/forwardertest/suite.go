@@ -151,7 +151,7 @@ func randomPrefix() string {
 }
 
 func dropTables(tb testing.TB, db *sql.DB, d sqldialect.Dialect, n sqldialect.Names) {
-	for _, name := range []string{schema.Outbox, schema.OutboxHistory, schema.Lease, schema.Inbox, schema.DeadLetter, "migration"} {
+	for _, name := range schema.Tables() {
 		if _, err := db.Exec("DROP TABLE IF EXISTS " + n.Table(d, name)); err != nil {
 			tb.Errorf("drop table: %v", err)
 		}

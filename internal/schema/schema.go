@@ -43,6 +43,14 @@ type Migration struct {
 	Statements []string
 }
 
+// Tables returns all tables, without their prefix.
+func Tables() []string {
+	return []string{
+		Outbox, OutboxHistory, Lease, Inbox, DeadLetter,
+		QueueTopic, QueueGroup, QueueMessage, QueuePending, migrationsTab,
+	}
+}
+
 var tableMark = regexp.MustCompile(`\{([a-z_]+)\}`)
 
 // List returns all migrations in order.

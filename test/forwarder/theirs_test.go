@@ -18,6 +18,7 @@ import (
 
 	"github.com/sluicegate/sluicegate/forwarder"
 	"github.com/sluicegate/sluicegate/internal/failure"
+	"github.com/sluicegate/sluicegate/internal/schema"
 )
 
 // theirs is a table of Watermill's own forwarder, with an outbox of ours beside.
@@ -45,7 +46,7 @@ func newTheirs(t *testing.T, db *sql.DB, mysql bool) *theirs {
 	w.must(o.Migrate(t.Context()))
 	w.outbox = o
 	t.Cleanup(func() {
-		for _, name := range []string{"outbox", "outbox_history", "lease", "inbox", "dead_letter", "migration"} {
+		for _, name := range schema.Tables() {
 			_, _ = db.Exec("DROP TABLE IF EXISTS " + w.prefix + name)
 		}
 		_, _ = db.Exec("DROP TABLE IF EXISTS watermill_" + w.topic)

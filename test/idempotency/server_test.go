@@ -111,7 +111,7 @@ func tables(tb testing.TB, db *sql.DB, d sqldialect.Dialect) string {
 	_, err := schema.Up(context.Background(), db, d, names)
 	must(tb, err)
 	tb.Cleanup(func() {
-		for _, table := range []string{schema.Outbox, schema.OutboxHistory, schema.Lease, schema.Inbox, schema.DeadLetter, "migration"} {
+		for _, table := range schema.Tables() {
 			_, _ = db.Exec("DROP TABLE IF EXISTS " + names.Table(d, table))
 		}
 	})

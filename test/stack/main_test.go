@@ -19,6 +19,7 @@ import (
 	"github.com/sluicegate/sluicegate/broker"
 	_ "github.com/sluicegate/sluicegate/broker/memory"
 	"github.com/sluicegate/sluicegate/internal/database"
+	"github.com/sluicegate/sluicegate/internal/schema"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
 	"github.com/sluicegate/sluicegate/middleware/idempotency/redisstore"
 )
@@ -77,7 +78,7 @@ func openPlace(t *testing.T, variable string) place {
 	}
 	p := place{db: db, dialect: d, prefix: fmt.Sprintf("t%08x_", rand.Uint32())}
 	t.Cleanup(func() {
-		for _, name := range []string{"effect", "outbox", "outbox_history", "lease", "inbox", "dead_letter", "migration"} {
+		for _, name := range append(schema.Tables(), "effect") {
 			_, _ = db.Exec("DROP TABLE IF EXISTS " + p.table(name))
 		}
 		_ = db.Close()

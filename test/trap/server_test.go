@@ -54,7 +54,7 @@ func open(t *testing.T, variable string, d sqldialect.Dialect) *server {
 	}
 	s.exec(t, "CREATE TABLE "+s.prefix+"effect (id VARCHAR(64) NOT NULL)")
 	t.Cleanup(func() {
-		for _, table := range []string{schema.Outbox, schema.OutboxHistory, schema.Lease, schema.Inbox, schema.DeadLetter, "migration", "effect"} {
+		for _, table := range append(schema.Tables(), "effect") {
 			s.exec(t, "DROP TABLE IF EXISTS "+s.prefix+table)
 		}
 	})
