@@ -52,24 +52,32 @@ func OpenKafka(rawURL string) (*Kafka, error) {
 // Close closes the connections.
 func (k *Kafka) Close() error { return k.admin.Close() } // closes the client too
 
-// Scratch makes a topic of one partition. The function deletes it.
-func (k *Kafka) Scratch(ctx context.Context) (string, func() error, error) {
-	topic := Name()
-	if err := k.admin.CreateTopic(topic, &sarama.TopicDetail{NumPartitions: 1, ReplicationFactor: 1}, false); err != nil {
-		return "", nil, fmt.Errorf("create topic: %w", err)
+// Scratch makes an empty topic of one partition.
+func (k *Kafka) Scratch(ctx context.Context) (*Topic, error) { return k.Partitioned(ctx, 1) }
+
+// Partitioned makes an empty topic. Held and Read look at its first partition.
+func (k *Kafka) Partitioned(ctx context.Context, partitions int32) (*Topic, error) {
+	name := Name()
+	if err := k.admin.CreateTopic(name, &sarama.TopicDetail{NumPartitions: partitions, ReplicationFactor: 1}, false); err != nil {
+		return nil, fmt.Errorf("create topic: %w", err)
 	}
-	drop := func() error { return k.admin.DeleteTopic(topic) }
+	topic := &Topic{
+		Name: name, URL: k.URL,
+		Held: func(context.Context) (int64, error) { return k.Delivered(name) },
+		Read: func(ctx context.Context, each func([]byte)) error { return k.read(ctx, name, each) },
+		Drop: func(context.Context) error { return k.admin.DeleteTopic(name) },
+	}
 	// The topic exists when its leader answers.
 	for {
-		err := k.client.RefreshMetadata(topic)
+		err := k.client.RefreshMetadata(name)
 		if err == nil {
-			_, err = k.Delivered(topic)
+			_, err = k.Delivered(name)
 		}
 		if err == nil {
-			return topic, drop, nil
+			return topic, nil
 		}
 		if err := wait(ctx, 50*time.Millisecond); err != nil {
-			return "", nil, errors.Join(fmt.Errorf("wait for topic: %w", err), drop())
+			return nil, errors.Join(fmt.Errorf("wait for topic: %w", err), topic.Drop(context.WithoutCancel(ctx)))
 		}
 	}
 }
@@ -79,27 +87,8 @@ func (k *Kafka) Delivered(topic string) (int64, error) {
 	return k.client.GetOffset(topic, 0, sarama.OffsetNewest)
 }
 
-// Await returns when the topic holds n records. It looks often enough to be
-// wrong by half a percent at most, and no more often, so as not to load what
-// it measures.
-func (k *Kafka) Await(ctx context.Context, topic string, n int64) error {
-	start := time.Now()
-	for {
-		have, err := k.Delivered(topic)
-		if err != nil {
-			return fmt.Errorf("read high watermark: %w", err)
-		}
-		if have >= n {
-			return nil
-		}
-		if err := wait(ctx, min(max(time.Since(start)/200, time.Millisecond), 50*time.Millisecond)); err != nil {
-			return fmt.Errorf("%d of %d records after %v: %w", have, n, time.Since(start).Round(time.Millisecond), err)
-		}
-	}
-}
-
-// Read calls each with every record that the topic holds now, in order.
-func (k *Kafka) Read(ctx context.Context, topic string, each func(value []byte)) error {
+// read calls each with every record that the topic holds now, in order.
+func (k *Kafka) read(ctx context.Context, topic string, each func(value []byte)) error {
 	end, err := k.Delivered(topic)
 	if err != nil || end == 0 {
 		return err
@@ -128,7 +117,7 @@ func (k *Kafka) Read(ctx context.Context, topic string, each func(value []byte))
 
 // Settings returns lines about the cluster and its durability.
 func (k *Kafka) Settings() ([]string, error) {
-	out := []string{fmt.Sprintf("brokers=%d", len(k.client.Brokers())), "partitions=1", "replication=1"}
+	out := []string{fmt.Sprintf("brokers=%d", len(k.client.Brokers())), "replication=1"}
 	id, err := k.client.Controller()
 	if err != nil {
 		return nil, fmt.Errorf("find controller: %w", err)
@@ -146,13 +135,12 @@ func (k *Kafka) Settings() ([]string, error) {
 	return out, nil
 }
 
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+// KafkaSettings asks the cluster at rawURL.
+func KafkaSettings(_ context.Context, rawURL string) ([]string, error) {
+	k, err := OpenKafka(rawURL)
+	if err != nil {
+		return nil, err
 	}
+	out, err := k.Settings()
+	return out, errors.Join(err, k.Close())
 }

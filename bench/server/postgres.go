@@ -1,21 +1,14 @@
-// Package server gives each trial a clean place on the real servers, and reads
-// from the servers themselves the settings that decide what a figure means.
 package server
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
 	"net/url"
-	"strings"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // database/sql driver "pgx"
 )
-
-// Name returns a name for a schema or topic that nobody else uses.
-func Name() string { return "bench_" + strings.ToLower(rand.Text()[:12]) }
 
 // Postgres is a PostgreSQL server.
 type Postgres struct {
@@ -48,12 +41,11 @@ func OpenPostgres(rawURL string) (*Postgres, error) {
 // Close closes the connections.
 func (p *Postgres) Close() error { return p.admin.Close() }
 
-// Scratch makes an empty schema and opens a pool whose connections use it. The
-// function drops it with all it holds.
-func (p *Postgres) Scratch(ctx context.Context) (*sql.DB, func(context.Context) error, error) {
+// Scratch makes an empty schema and opens a pool whose connections use it.
+func (p *Postgres) Scratch(ctx context.Context) (*Database, error) {
 	name := Name()
 	if _, err := p.admin.ExecContext(ctx, "CREATE SCHEMA "+name); err != nil {
-		return nil, nil, fmt.Errorf("create schema: %w", err)
+		return nil, fmt.Errorf("create schema: %w", err)
 	}
 	u := *p.url
 	query := u.Query()
@@ -61,18 +53,22 @@ func (p *Postgres) Scratch(ctx context.Context) (*sql.DB, func(context.Context) 
 	u.RawQuery = query.Encode()
 	db, err := sql.Open("pgx", u.String())
 	if err != nil {
-		return nil, nil, fmt.Errorf("open schema: %w", err)
+		return nil, fmt.Errorf("open schema: %w", err)
 	}
-	return db, func(ctx context.Context) error {
-		closeErr := db.Close()
-		_, err := p.admin.ExecContext(ctx, "DROP SCHEMA "+name+" CASCADE")
-		return errors.Join(closeErr, err)
+	return &Database{
+		Kind: KindPostgres, URL: u.String(), DB: db,
+		Analyze: func(ctx context.Context) error { return analyze(ctx, db) },
+		Drop: func(ctx context.Context) error {
+			closeErr := db.Close()
+			_, err := p.admin.ExecContext(ctx, "DROP SCHEMA "+name+" CASCADE")
+			return errors.Join(closeErr, err)
+		},
 	}, nil
 }
 
-// Analyze gives the planner what autovacuum would have told it by the time a
+// analyze gives the planner what autovacuum would have told it by the time a
 // service has run for a while.
-func Analyze(ctx context.Context, db *sql.DB) error {
+func analyze(ctx context.Context, db *sql.DB) error {
 	rows, err := db.QueryContext(ctx, "SELECT quote_ident(relname) FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace")
 	if err != nil {
 		return fmt.Errorf("list tables: %w", err)
@@ -108,4 +104,14 @@ func (p *Postgres) Settings(ctx context.Context) ([]string, error) {
 		out = append(out, name+"="+value)
 	}
 	return out, nil
+}
+
+// PostgresSettings asks the server at rawURL.
+func PostgresSettings(ctx context.Context, rawURL string) ([]string, error) {
+	p, err := OpenPostgres(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	out, err := p.Settings(ctx)
+	return out, errors.Join(err, p.Close())
 }

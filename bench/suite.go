@@ -1,0 +1,21 @@
+package main
+
+import (
+	"github.com/sluicegate/sluicegate/bench/child"
+	"github.com/sluicegate/sluicegate/bench/contender"
+	"github.com/sluicegate/sluicegate/bench/drain"
+	"github.com/sluicegate/sluicegate/bench/env"
+)
+
+// sections is the order of the report.
+var sections = []env.Section{
+	{Name: "kafka", Quick: true, Run: drain.Kafka},
+	{Name: "backlog", Run: drain.Backlog},
+	{Name: "takeover", Run: drain.Takeover},
+	{Name: "mariadb", Run: drain.MariaDB},
+}
+
+// jobs are what a child process can be started for.
+var jobs = map[string]child.Job{
+	contender.Job: contender.New,
+}
