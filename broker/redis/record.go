@@ -6,16 +6,16 @@ import (
 	"fmt"
 	"unicode/utf8"
 
-	wmredis "github.com/ThreeDotsLabs/watermill-redisstream/pkg/redisstream"
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/google/uuid"
 
 	"github.com/sluicegate/sluicegate/internal/header"
 )
 
-// The fields of an entry, as watermill-redisstream names them.
+// The fields of an entry, as watermill-redisstream names them. Its package is
+// not imported: it brings protobuf and an SDK along.
 const (
-	fieldUUID     = wmredis.UUIDHeaderKey
+	fieldUUID     = "_watermill_message_uuid"
 	fieldMetadata = "metadata"
 	fieldPayload  = "payload"
 )
