@@ -138,12 +138,12 @@ func checkAckedStaysAcked(t T, h Harness) {
 
 func checkForeign(t T, h Harness) {
 	r := newRig(t, h)
+	first, second := r.subscribe(unique("first")), r.subscribe(unique("second"))
 	h.Foreign(t, r.topic, []byte("a"), []byte("raw"), nil)
-	first := r.subscribe(unique("first"))
 	msg := first.next()
 	msg.Nack()
 	again := first.acked(1)[0]
-	other := r.subscribe(unique("second")).acked(1)[0]
+	other := second.acked(1)[0]
 	if msg.UUID == "" || again.UUID != msg.UUID || other.UUID != msg.UUID {
 		t.Errorf("UUIDs %q, %q on redelivery, %q in another group", msg.UUID, again.UUID, other.UUID)
 	}
@@ -164,9 +164,9 @@ func checkQuarantine(t T, h Harness) {
 	}
 	for what, record := range bad {
 		r := newRig(t, h)
+		c := r.subscribe(unique("group"))
 		h.Foreign(t, r.topic, record.key, []byte{1, 0xff, 2}, record.headers)
 		h.Foreign(t, r.topic, []byte("fine"), []byte("next"), nil)
-		c := r.subscribe(unique("group"))
 		byPayload := map[string]*message.Message{}
 		for _, msg := range c.acked(2) {
 			byPayload[string(msg.Payload)] = msg

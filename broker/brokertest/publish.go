@@ -68,12 +68,16 @@ func checkConsumedAck(t T, h Harness) {
 
 func checkStored(t T, h Harness) {
 	r := newRig(t, h)
+	group := unique("group")
+	if !h.Declared.OldMessages {
+		r.initialize(group)
+	}
 	msgs := numbered(50, 5)
 	r.published(r.publish(msgs...))
 	if err := r.b.Close(); err != nil {
 		t.Fatalf("close: %v", err)
 	}
-	collect(r, msgs, r.subscribeOn(r.open(), unique("group"), r.topic))
+	collect(r, msgs, r.subscribeOn(r.open(), group, r.topic))
 }
 
 func checkResults(t T, h Harness) {

@@ -45,6 +45,18 @@ func (r *rig) open() *broker.Broker {
 	return b
 }
 
+// initialize makes the group exist without anyone subscribing.
+func (r *rig) initialize(group string) {
+	r.t.Helper()
+	g, can := r.b.Group(group).(message.SubscribeInitializer)
+	if !can {
+		r.t.Fatalf("a group cannot be initialized")
+	}
+	if err := g.SubscribeInitialize(r.topic); err != nil {
+		r.t.Fatalf("initialize: %v", err)
+	}
+}
+
 func (r *rig) subscribe(group string) *consumer { return r.subscribeOn(r.b, group, r.topic) }
 
 func (r *rig) subscribeOn(b *broker.Broker, group, topic string) *consumer {
