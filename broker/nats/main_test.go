@@ -1,0 +1,42 @@
+package nats_test
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"go.uber.org/goleak"
+)
+
+// configVariable names a configuration file: this program is then a nats-server.
+const configVariable = "SLUICEGATE_TEST_NATS_SERVER"
+
+func TestMain(m *testing.M) {
+	if file := os.Getenv(configVariable); file != "" {
+		serve(file)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func serve(file string) {
+	opts, err := server.ProcessConfigFile(file)
+	if err == nil {
+		opts.NoSigs, opts.NoLog = true, true
+		var s *server.Server
+		if s, err = server.NewServer(opts); err == nil {
+			stop := make(chan os.Signal, 1)
+			signal.Notify(stop, syscall.SIGTERM)
+			s.Start()
+			<-stop
+			s.Shutdown()
+			s.WaitForShutdown()
+			return
+		}
+	}
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}

@@ -1,0 +1,171 @@
+package nats
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/sluicegate/sluicegate/internal/failure"
+)
+
+// errUnusable is what only a person can set right.
+var errUnusable = errors.New("topic cannot be used")
+
+// streamRef is what publishing and subscribing need to know of a stream.
+type streamRef struct {
+	name       string
+	atomic     bool // it takes atomic batches
+	maxMessage int  // its own limit of a message's bytes; 0 is none
+}
+
+// Initialize makes the stream and the group's consumer exist.
+func (d *driver) Initialize(ctx context.Context, topic, group string) error {
+	if err := checkTopic(topic); err != nil {
+		return failure.Permanent(err)
+	}
+	js, err := d.consuming.get(ctx)
+	if err != nil {
+		return err
+	}
+	ref, err := d.ensureStream(ctx, js, topic)
+	if err != nil {
+		return err
+	}
+	_, err = d.ensureConsumer(ctx, js, ref, topic, group)
+	return err
+}
+
+// ensureStream returns the stream that holds topic, having created it where
+// it is missing and that is allowed.
+func (d *driver) ensureStream(ctx context.Context, js jetstream.JetStream, topic string) (*streamRef, error) {
+	d.mu.Lock()
+	ref := d.streams[topic]
+	d.mu.Unlock()
+	if ref != nil {
+		return ref, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, d.publishTimeout)
+	defer cancel()
+	config, err := d.findOrCreate(ctx, js, topic)
+	if err != nil {
+		return nil, d.explain(ctx, fmt.Sprintf("find the stream of topic %q", topic), err)
+	}
+	if err := d.checkStream(config); err != nil {
+		return nil, fmt.Errorf("%w: topic %q: stream %s %w", errUnusable, topic, config.Name, err)
+	}
+	if config.MaxAge == 0 || config.MaxAge > d.horizon {
+		d.logger.Warn("the stream keeps messages for longer than redelivery_horizon says", "stream", config.Name,
+			"max_age", config.MaxAge, "redelivery_horizon", d.horizon)
+	}
+	ref = &streamRef{
+		name: config.Name, atomic: d.atomic && config.AllowAtomicPublish && !d.dedupe,
+		maxMessage: max(int(config.MaxMsgSize), 0),
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.streams[topic] = ref
+	return ref, nil
+}
+
+// checkStream says what about a stream would break a promise.
+func (d *driver) checkStream(c *jetstream.StreamConfig) error {
+	switch {
+	case c.Retention != jetstream.LimitsPolicy:
+		return errors.New("must have retention limits: with another, a message is deleted before every group has had it")
+	case c.NoAck:
+		return errors.New("has no_ack, so that nobody learns whether a message was stored")
+	case c.Storage == jetstream.MemoryStorage && d.created.Storage != jetstream.MemoryStorage:
+		return errors.New("is in memory and ends with the server: say storage=memory if that is meant")
+	case c.Mirror != nil:
+		return errors.New("is a mirror of another one, which nobody can publish to")
+	case c.Sealed:
+		return errors.New("is sealed")
+	}
+	return nil
+}
+
+func (d *driver) findOrCreate(ctx context.Context, js jetstream.JetStream, topic string) (*jetstream.StreamConfig, error) {
+	name, err := js.StreamNameBySubject(ctx, topic)
+	switch {
+	case err == nil && d.stream != "" && name != d.stream:
+		return nil, fmt.Errorf("%w: topic %q is held by stream %s already, not by that of parameter stream", errUnusable, topic, name)
+	case err == nil:
+		return streamConfig(ctx, js, name)
+	case !errors.Is(err, jetstream.ErrStreamNotFound):
+		return nil, err
+	case !d.create:
+		return nil, fmt.Errorf("%w: no stream holds topic %q, and create is false", errUnusable, topic)
+	}
+	wanted := d.created
+	wanted.Subjects = []string{topic}
+	if wanted.Name = d.stream; wanted.Name == "" {
+		wanted.Name = streamName(topic)
+	}
+	stream, err := js.CreateStream(ctx, wanted)
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		return d.adopt(ctx, js, wanted.Name, topic)
+	}
+	if err != nil {
+		return nil, refused(fmt.Sprintf("create stream %s", wanted.Name), err)
+	}
+	d.logger.Info("created stream", "stream", wanted.Name, "topic", topic, "replicas", wanted.Replicas, "max_age", wanted.MaxAge)
+	return &stream.CachedInfo().Config, nil
+}
+
+// adopt adds topic to the stream of parameter stream. A stream that merely has
+// the topic's name is somebody else's, unless it was just made for the topic.
+func (d *driver) adopt(ctx context.Context, js jetstream.JetStream, name, topic string) (*jetstream.StreamConfig, error) {
+	config, err := streamConfig(ctx, js, name)
+	if err != nil || slices.Contains(config.Subjects, topic) {
+		return config, err
+	}
+	if d.stream == "" {
+		return nil, fmt.Errorf("%w: stream %s exists and does not hold topic %q: add the subject to it, or name another by parameter stream",
+			errUnusable, name, topic)
+	}
+	if err := d.checkStream(config); err != nil {
+		return nil, fmt.Errorf("%w: stream %s %w", errUnusable, name, err)
+	}
+	config.Subjects = append(config.Subjects, topic)
+	if _, err := js.UpdateStream(ctx, *config); err != nil {
+		return nil, refused(fmt.Sprintf("add topic %q to stream %s", topic, name), err)
+	}
+	// Another process may have added one of its own at the same time, in
+	// which case the later update has won.
+	if config, err = streamConfig(ctx, js, name); err == nil && !slices.Contains(config.Subjects, topic) {
+		err = fmt.Errorf("stream %s was changed by somebody else at the same time", name)
+	}
+	if err == nil {
+		d.logger.Info("added topic to stream", "stream", name, "topic", topic)
+	}
+	return config, err
+}
+
+func streamConfig(ctx context.Context, js jetstream.JetStream, name string) (*jetstream.StreamConfig, error) {
+	stream, err := js.Stream(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return &stream.CachedInfo().Config, nil
+}
+
+// refused marks what the server has against a stream or a consumer as a
+// person's to set right. An answer of another kind, or none, may be better
+// the next time.
+func refused(what string, err error) error {
+	var api *jetstream.APIError
+	if errors.As(err, &api) && api.Code == 400 {
+		return fmt.Errorf("%w: %s: %w", errUnusable, what, err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// forget makes the next use of topic look for its stream again.
+func (d *driver) forget(topic string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.streams, topic)
+}
