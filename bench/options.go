@@ -10,9 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sluicegate/sluicegate/bench/drain"
 	"github.com/sluicegate/sluicegate/bench/env"
 	"github.com/sluicegate/sluicegate/bench/server"
+	"github.com/sluicegate/sluicegate/bench/workload"
 )
 
 // variables name the servers, each with what checks its URL, if anything does.
@@ -71,7 +71,7 @@ func parse(args []string, getenv func(string) string, usage io.Writer) (options,
 	check(o.mode == "full" || o.mode == "quick", "--mode: %q is neither full nor quick", o.mode)
 	check(o.runs > 0, "--runs: %d must be positive", o.runs)
 	check(o.scale > 0 && o.scale <= 10, "--scale: %v must be above 0 and at most 10", o.scale)
-	check(o.payload >= drain.MinPayload, "--payload: %d is less than the %d bytes that carry what is checked", o.payload, drain.MinPayload)
+	check(o.payload >= workload.MinPayload, "--payload: %d is less than the %d bytes that carry what is checked", o.payload, workload.MinPayload)
 	check(o.json != "", "--json: name a file")
 	check(o.limit >= 0, "--limit: %v is negative", o.limit)
 	for _, name := range o.onlyNames() {

@@ -13,6 +13,9 @@ var sections = []env.Section{
 	{Name: "backlog", Run: drain.Backlog},
 	{Name: "takeover", Run: drain.Takeover},
 	{Name: "mariadb", Run: drain.MariaDB},
+	{Name: "redis", Quick: true, Run: drain.Redis},
+	{Name: "nats", Quick: true, Run: drain.NATS},
+	{Name: "amqp", Quick: true, Run: drain.AMQP},
 }
 
 // jobs are what a child process can be started for.

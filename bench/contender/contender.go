@@ -13,6 +13,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/sluicegate/sluicegate/bench/child"
+	"github.com/sluicegate/sluicegate/bench/workload"
 )
 
 // Job is the name of the child's job that runs a contender.
@@ -25,12 +26,8 @@ type Place struct {
 	DatabaseURL  string `json:"database"` // leads to the database or schema of this trial
 	BrokerURL    string `json:"broker"`
 	Topic        string `json:"topic"`
-}
-
-// Keyed is a message and its partition key.
-type Keyed struct {
-	Key     string
-	Message *message.Message
+	Messages     int    `json:"messages"` // that the outbox holds
+	Payload      int    `json:"payload"`  // bytes of each
 }
 
 // Outbox is the writing side.
@@ -38,7 +35,7 @@ type Outbox interface {
 	// Prepare makes the tables.
 	Prepare(ctx context.Context, db *sql.DB) error
 	// Write puts msgs into the outbox through tx.
-	Write(ctx context.Context, tx *sql.Tx, msgs []Keyed) error
+	Write(ctx context.Context, tx *sql.Tx, msgs []workload.Keyed) error
 }
 
 // Contender is one relay with its settings.
@@ -60,6 +57,7 @@ const (
 	OursTakeover  = "ours-takeover"   // on the table of Watermill's forwarder
 	RawOurs       = "raw-ours"        // bare loop on our table with our driver
 	RawFastest    = "raw-fastest"     // the same with the fastest client
+	RawAMQP       = "raw-amqp"        // RabbitMQ's client alone, no database
 	Oagudo        = "oagudo"
 	River         = "river"
 )
@@ -73,6 +71,7 @@ var all = map[string]Contender{
 	OursTakeover:  {Outbox: newPlainOutbox, Relay: ourRelay(ourSettings{takeover: true}), Ordered: true},
 	RawOurs:       {Outbox: newOurOutbox, Relay: newRawOurs, Ordered: true},
 	RawFastest:    {Outbox: newOurOutbox, Relay: newRawFastest, Ordered: true},
+	RawAMQP:       {Outbox: newNoOutbox, Relay: newRawAMQP, Ordered: true},
 	Oagudo:        {Outbox: newOagudoOutbox, Relay: newOagudoRelay},
 	River:         {Outbox: newRiverOutbox, Relay: newRiverRelay},
 }
@@ -99,8 +98,8 @@ func New(spec json.RawMessage) (child.Task, error) {
 	return c.Relay(p), nil
 }
 
-// onSlice returns the messages alone.
-func onSlice(msgs []Keyed) []*message.Message {
+// messagesOf returns the messages alone.
+func messagesOf(msgs []workload.Keyed) []*message.Message {
 	out := make([]*message.Message, len(msgs))
 	for i, m := range msgs {
 		out[i] = m.Message

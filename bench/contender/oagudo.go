@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluicegate/sluicegate/bench/child"
 	"github.com/sluicegate/sluicegate/bench/server"
+	"github.com/sluicegate/sluicegate/bench/workload"
 )
 
 // oagudoTable is the table that oagudo/outbox asks for.
@@ -38,7 +39,7 @@ func (o *oagudoOutbox) Prepare(ctx context.Context, db *sql.DB) error {
 	return err
 }
 
-func (o *oagudoOutbox) Write(ctx context.Context, tx *sql.Tx, msgs []Keyed) error {
+func (o *oagudoOutbox) Write(ctx context.Context, tx *sql.Tx, msgs []workload.Keyed) error {
 	for _, m := range msgs {
 		headers, err := json.Marshal(m.Message.Metadata)
 		if err != nil {

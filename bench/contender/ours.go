@@ -9,8 +9,12 @@ import (
 
 	"github.com/sluicegate/sluicegate/bench/child"
 	"github.com/sluicegate/sluicegate/bench/server"
+	"github.com/sluicegate/sluicegate/bench/workload"
 	"github.com/sluicegate/sluicegate/broker"
+	_ "github.com/sluicegate/sluicegate/broker/amqp"  // amqp://
 	_ "github.com/sluicegate/sluicegate/broker/kafka" // kafka://
+	_ "github.com/sluicegate/sluicegate/broker/nats"  // nats://
+	_ "github.com/sluicegate/sluicegate/broker/redis" // redis://
 	"github.com/sluicegate/sluicegate/forwarder"
 )
 
@@ -30,11 +34,11 @@ func (o *ourOutbox) Prepare(ctx context.Context, db *sql.DB) error {
 	return o.outbox.Migrate(ctx)
 }
 
-func (o *ourOutbox) Write(ctx context.Context, tx *sql.Tx, msgs []Keyed) error {
+func (o *ourOutbox) Write(ctx context.Context, tx *sql.Tx, msgs []workload.Keyed) error {
 	for _, m := range msgs {
 		forwarder.SetKey(m.Message, m.Key)
 	}
-	return o.outbox.Publish(ctx, tx, o.place.Topic, onSlice(msgs)...)
+	return o.outbox.Publish(ctx, tx, o.place.Topic, messagesOf(msgs)...)
 }
 
 // ourSettings are what differs from the defaults.

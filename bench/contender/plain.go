@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluicegate/sluicegate/bench/child"
 	"github.com/sluicegate/sluicegate/bench/server"
+	"github.com/sluicegate/sluicegate/bench/workload"
 )
 
 // outboxTopic is the forwarder's default.
@@ -45,13 +46,13 @@ func (o plainOutbox) Prepare(_ context.Context, db *sql.DB) error {
 	return (&plain{place: o.place, db: db}).subscribe()
 }
 
-func (o plainOutbox) Write(_ context.Context, tx *sql.Tx, msgs []Keyed) error {
+func (o plainOutbox) Write(_ context.Context, tx *sql.Tx, msgs []workload.Keyed) error {
 	schema, _ := plainAdapters(o.place.DatabaseKind, 0)
 	inner, err := wsql.NewPublisher(tx, wsql.PublisherConfig{SchemaAdapter: schema}, nil)
 	if err != nil {
 		return fmt.Errorf("make publisher: %w", err)
 	}
-	return forwarder.NewPublisher(inner, forwarder.PublisherConfig{}).Publish(o.place.Topic, onSlice(msgs)...)
+	return forwarder.NewPublisher(inner, forwarder.PublisherConfig{}).Publish(o.place.Topic, messagesOf(msgs)...)
 }
 
 // plain is Watermill's own forwarder between its own SQL subscriber and its own

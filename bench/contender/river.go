@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/sluicegate/sluicegate/bench/child"
+	"github.com/sluicegate/sluicegate/bench/workload"
 )
 
 // riverArgs is the job that publishes one message: River used as an outbox, as
@@ -55,7 +56,7 @@ func (o *riverOutbox) Prepare(ctx context.Context, _ *sql.DB) error {
 
 // Write inserts the jobs with COPY, in a transaction of River's own driver: it
 // is filled the fastest way that it has, since filling is not measured.
-func (o *riverOutbox) Write(ctx context.Context, _ *sql.Tx, msgs []Keyed) error {
+func (o *riverOutbox) Write(ctx context.Context, _ *sql.Tx, msgs []workload.Keyed) error {
 	params := make([]river.InsertManyParams, len(msgs))
 	for i, m := range msgs {
 		params[i] = river.InsertManyParams{Args: riverArgs{Topic: o.place.Topic, Key: m.Key, Payload: m.Message.Payload, Headers: m.Message.Metadata}}

@@ -17,6 +17,7 @@ import (
 	"github.com/sluicegate/sluicegate/bench/contender"
 	"github.com/sluicegate/sluicegate/bench/server"
 	"github.com/sluicegate/sluicegate/bench/work"
+	"github.com/sluicegate/sluicegate/bench/workload"
 )
 
 const (
@@ -60,7 +61,7 @@ func (t trial) run(ctx context.Context, warmUp bool) (sample work.Sample, err er
 	}
 	defer func() { err = errors.Join(err, topic.Drop(cleanup)) }()
 
-	place := contender.Place{Name: t.contender, DatabaseKind: db.Kind, DatabaseURL: db.URL, BrokerURL: topic.URL, Topic: topic.Name}
+	place := contender.Place{Name: t.contender, DatabaseKind: db.Kind, DatabaseURL: db.URL, BrokerURL: topic.URL, Topic: topic.Name, Messages: t.messages, Payload: t.payload}
 	f := &filler{db: db.DB, outbox: c.Outbox(place), payload: t.payload}
 	if err := f.outbox.Prepare(ctx, db.DB); err != nil {
 		return sample, fmt.Errorf("prepare: %w", err)
@@ -75,17 +76,17 @@ func (t trial) run(ctx context.Context, warmUp bool) (sample work.Sample, err er
 	if err != nil {
 		return sample, err
 	}
-	a := newAudit(m.total)
-	if err := topic.Read(ctx, a.add); err != nil {
+	a := workload.NewAudit(m.total)
+	if err := topic.Read(ctx, a.Add); err != nil {
 		return sample, err
 	}
-	if err := a.verdict(c.Ordered); err != nil {
+	if err := a.Verdict(c.Ordered); err != nil {
 		return sample, err
 	}
 	sample = work.Value(float64(t.messages) / m.elapsed.Seconds())
 	sample.CPU = m.usage.CPUSeconds / float64(m.total) * 1e6
 	sample.Memory = m.usage.PeakMB()
-	sample.Note = a.note(c.Ordered)
+	sample.Note = a.Note(c.Ordered)
 	return sample, nil
 }
 
@@ -162,12 +163,12 @@ func (f *filler) fill(ctx context.Context, n int) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for w := range writers {
 		g.Go(func() error {
-			msgs := make([]contender.Keyed, 0, chunk)
+			msgs := make([]workload.Keyed, 0, chunk)
 			for seq := first; seq < first+n; seq++ {
-				if keyOf(seq)%writers != w {
+				if workload.KeyOf(seq)%writers != w {
 					continue
 				}
-				m, err := newMessage(seq, f.payload)
+				m, err := workload.New(seq, f.payload)
 				if err != nil {
 					return err
 				}
@@ -185,7 +186,7 @@ func (f *filler) fill(ctx context.Context, n int) error {
 	return g.Wait()
 }
 
-func (f *filler) write(ctx context.Context, msgs []contender.Keyed) error {
+func (f *filler) write(ctx context.Context, msgs []workload.Keyed) error {
 	if len(msgs) == 0 {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package drain
+package workload
 
 import (
 	"strings"
@@ -9,7 +9,7 @@ func payloads(t *testing.T, seqs ...int) [][]byte {
 	t.Helper()
 	out := make([][]byte, len(seqs))
 	for i, seq := range seqs {
-		m, err := newMessage(seq, 256)
+		m, err := New(seq, 256)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -18,17 +18,17 @@ func payloads(t *testing.T, seqs ...int) [][]byte {
 	return out
 }
 
-func audited(n int, values [][]byte) *audit {
-	a := newAudit(n)
+func audited(n int, values [][]byte) *Audit {
+	a := NewAudit(n)
 	for _, v := range values {
-		a.add(v)
+		a.Add(v)
 	}
 	return a
 }
 
 func TestAMessageHasThePayloadSizeAndTheHeadersThatWereAskedFor(t *testing.T) {
 	for _, seq := range []int{0, 9, 19_999, 1_000_000} {
-		m, err := newMessage(seq, 256)
+		m, err := New(seq, 256)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -48,7 +48,7 @@ func TestATrialThatLostOrMixedUpMessagesIsAnError(t *testing.T) {
 		if name == "a key is out of order" {
 			n = keys + 1
 		}
-		if audited(n, values).verdict(true) == nil {
+		if audited(n, values).Verdict(true) == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
@@ -64,17 +64,17 @@ func TestARelayThatClaimsNoOrderIsNotHeldToItButItIsSaid(t *testing.T) {
 		values = append(values, seq)
 	}
 	a := audited(keys+1, payloads(t, values...))
-	if err := a.verdict(false); err != nil {
+	if err := a.Verdict(false); err != nil {
 		t.Error(err)
 	}
-	if note := a.note(false); !strings.Contains(note, "1 of 1001 messages out of the order") {
+	if note := a.Note(false); !strings.Contains(note, "1 of 1001 messages out of the order") {
 		t.Errorf("note %q", note)
 	}
 }
 
 func TestARepeatedMessageIsNoLoss(t *testing.T) {
 	a := audited(3, payloads(t, 0, 1, 0, 2, 1))
-	if err := a.verdict(true); err != nil || a.repeated != 2 {
+	if err := a.Verdict(true); err != nil || a.repeated != 2 {
 		t.Errorf("verdict %v, %v", err, a)
 	}
 }

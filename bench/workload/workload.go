@@ -1,4 +1,6 @@
-package drain
+// Package workload makes the messages that are relayed, and checks those that
+// have arrived.
+package workload
 
 import (
 	"encoding/json"
@@ -8,8 +10,6 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/google/uuid"
-
-	"github.com/sluicegate/sluicegate/bench/contender"
 )
 
 // order is the payload. Seq is the place in the order of writing, by which the
@@ -26,31 +26,37 @@ const MinPayload = 64
 // keys is over how many keys the messages are spread.
 const keys = 1000
 
-// keyOf returns the number of the key of a place.
-func keyOf(seq int) int { return seq % keys }
+// KeyOf returns the number of the key of a place.
+func KeyOf(seq int) int { return seq % keys }
 
-// newMessage returns the message of one place, with a payload of size bytes and
+// Keyed is a message and its partition key.
+type Keyed struct {
+	Key     string
+	Message *message.Message
+}
+
+// New returns the message of one place, with a payload of size bytes and
 // three headers.
-func newMessage(seq, size int) (contender.Keyed, error) {
-	o := order{Seq: seq, Key: fmt.Sprintf("order-%d", keyOf(seq))}
+func New(seq, size int) (Keyed, error) {
+	o := order{Seq: seq, Key: fmt.Sprintf("order-%d", KeyOf(seq))}
 	bare, err := json.Marshal(o)
 	if err != nil {
-		return contender.Keyed{}, fmt.Errorf("encode payload: %w", err)
+		return Keyed{}, fmt.Errorf("encode payload: %w", err)
 	}
 	o.Pad = strings.Repeat("x", max(0, size-len(bare)))
 	payload, err := json.Marshal(o)
 	if err != nil {
-		return contender.Keyed{}, fmt.Errorf("encode payload: %w", err)
+		return Keyed{}, fmt.Errorf("encode payload: %w", err)
 	}
 	msg := message.NewMessage(uuid.Must(uuid.NewV7()).String(), payload)
 	msg.Metadata.Set("event_type", "orders.placed")
 	msg.Metadata.Set("tenant", "tenant-7")
 	msg.Metadata.Set("correlation_id", msg.UUID)
-	return contender.Keyed{Key: o.Key, Message: msg}, nil
+	return Keyed{Key: o.Key, Message: msg}, nil
 }
 
-// audit checks what arrived.
-type audit struct {
+// Audit checks what arrived.
+type Audit struct {
 	seen      []bool
 	last      map[string]int // highest Seq by key
 	records   int
@@ -60,11 +66,13 @@ type audit struct {
 	inversion int // first deliveries that came after a later one of their key
 }
 
-func newAudit(n int) *audit {
-	return &audit{seen: make([]bool, n), last: map[string]int{}, missing: n}
+// NewAudit returns an audit of the messages 0 to n-1.
+func NewAudit(n int) *Audit {
+	return &Audit{seen: make([]bool, n), last: map[string]int{}, missing: n}
 }
 
-func (a *audit) add(value []byte) {
+// Add takes the payload of one message that arrived.
+func (a *Audit) Add(value []byte) {
 	a.records++
 	var o order
 	switch err := json.Unmarshal(value, &o); {
@@ -83,18 +91,18 @@ func (a *audit) add(value []byte) {
 	}
 }
 
-// verdict returns an error unless everything arrived, readable, and where the
+// Verdict returns an error unless everything arrived, readable, and where the
 // relay claims to keep order, in the order of its key. Repeated records are
 // allowed: delivery is at least once.
-func (a *audit) verdict(ordered bool) error {
+func (a *Audit) Verdict(ordered bool) error {
 	if a.missing == 0 && a.unknown == 0 && (a.inversion == 0 || !ordered) {
 		return nil
 	}
 	return errors.New(a.String())
 }
 
-// note says what is worth knowing of a trial that passed.
-func (a *audit) note(ordered bool) string {
+// Note says what is worth knowing of a trial that passed.
+func (a *Audit) Note(ordered bool) string {
 	var parts []string
 	if a.inversion > 0 && !ordered {
 		parts = append(parts, fmt.Sprintf("%d of %d messages out of the order of their key", a.inversion, len(a.seen)))
@@ -105,6 +113,6 @@ func (a *audit) note(ordered bool) string {
 	return strings.Join(parts, ", ")
 }
 
-func (a *audit) String() string {
+func (a *Audit) String() string {
 	return fmt.Sprintf("%d records: %d missing, %d unknown, %d repeated, %d out of order", a.records, a.missing, a.unknown, a.repeated, a.inversion)
 }
