@@ -64,3 +64,28 @@ func Example() {
 	// INSERT INTO "sluicegate_outbox"
 	// COMMIT
 }
+
+// The order and its message in one round trip; pool.SendBatch(ctx, &batch) runs
+// both as one transaction.
+func ExampleQueue() {
+	ctx := context.Background()
+	config, err := pgx.ParseConfig("postgres://localhost/shop")
+	if err != nil {
+		log.Fatal(err)
+	}
+	box, err := forwarder.New(stdlib.OpenDB(*config), forwarder.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	var batch pgx.Batch
+	batch.Queue("INSERT INTO orders (id) VALUES ($1)", "order-1")
+	if err := box.Publish(ctx, pgxtx.Queue(&batch), "orders.placed", message.NewMessage("", []byte(`{"id":"order-1"}`))); err != nil {
+		log.Fatal(err)
+	}
+	for _, statement := range batch.QueuedQueries {
+		fmt.Println(strings.Join(strings.Fields(statement.SQL)[:3], " "))
+	}
+	// Output:
+	// INSERT INTO orders
+	// INSERT INTO "sluicegate_outbox"
+}
