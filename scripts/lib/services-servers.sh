@@ -10,6 +10,7 @@ program() {
 	redis) echo redis-server ;;
 	kafka) echo java ;;
 	rabbitmq) echo beam.smp ;;
+	nats) echo nats-server ;;
 	esac
 }
 
