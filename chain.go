@@ -24,12 +24,12 @@ import (
 // handler that Watermill names in its context, and what a handler puts out goes
 // to the topic that it was added with. Handle and its siblings do the same and
 // more checks.
-func (s *Stack) Middleware() (message.HandlerMiddleware, error) { return s.chain("", "") }
+func (s *Stack) Middleware() (message.HandlerMiddleware, error) { return s.chain("", "", nil) }
 
 // chain builds the chain of one handler; an empty handler or output is taken
-// from Watermill's context.
-func (s *Stack) chain(handler, output string) (message.HandlerMiddleware, error) {
-	b := builder{s: s, handler: handler, output: output}
+// from Watermill's context. plan is nil but for a batch handler.
+func (s *Stack) chain(handler, output string, plan *batchPlan) (message.HandlerMiddleware, error) {
+	b := builder{s: s, handler: handler, output: output, plan: plan}
 	b.add(KindTrace)(trace.New(trace.Config{}))
 	if s.cfg.Alerts != nil {
 		b.add(KindAlerting)(alerting.New(s.cfg.Alerts, alerting.Config{}))
@@ -76,6 +76,7 @@ func (s *Stack) deliver(handler string, next message.HandlerFunc) message.Handle
 type builder struct {
 	s               *Stack
 	handler, output string
+	plan            *batchPlan
 	layers          []Layer
 	errs            []error
 }
@@ -108,14 +109,22 @@ func both(first, second func(Event)) func(Event) {
 	}
 }
 
-// sql: retry → transaction with the dedup row → outputs into the outbox.
+// sql: retry → transaction with the dedup row → outputs into the outbox; for a
+// batch handler, the batch outside of all that.
 func (b *builder) sql() {
 	c := b.s.cfg
-	b.retry()
-	b.add(KindTransaction)(idempotency.Transaction(b.s.runner, b.s.inbox, idempotency.TxConfig{
+	once := idempotency.TxConfig{
 		Handler: b.handler, Consumer: c.Consumer, Key: c.Key,
 		Retention: c.Retention, RedeliveryHorizon: c.RedeliveryHorizon, Observe: b.s.observe,
-	}))
+	}
+	if b.plan != nil {
+		b.batch(once)
+	}
+	b.retry()
+	if b.plan != nil {
+		b.add(KindCustom)(slots(b.plan.lanes()), nil)
+	}
+	b.add(KindTransaction)(idempotency.Transaction(b.s.runner, b.s.inbox, once))
 	b.add(KindOutputs)(outputs.Outbox(b.s.box, outputs.OutboxConfig{Topic: b.output}))
 }
 

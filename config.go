@@ -35,6 +35,7 @@ const (
 	Republished  = event.Republished  // stored outputs were published again
 	DeadLettered = event.DeadLettered // a message was set aside
 	Returned     = event.Returned     // a message went back without an attempt
+	Split        = event.Split        // a batch failed; its messages are handled one by one
 	Handled      = event.Handled      // an effect is there
 )
 

@@ -101,10 +101,15 @@ func (s *Stack) classify(err error) error {
 // record of the Store, happens once. output may be empty for a function that
 // puts nothing out.
 func (s *Stack) HandleMessage(router *message.Router, name, topic string, sub message.Subscriber, output string, h message.HandlerFunc) error {
+	return s.install(router, name, topic, sub, output, h, nil)
+}
+
+// install puts h in its chain on router; plan is nil but for a batch handler.
+func (s *Stack) install(router *message.Router, name, topic string, sub message.Subscriber, output string, h message.HandlerFunc, plan *batchPlan) error {
 	if err := s.checkHandler(router, name, topic, sub, output, h); err != nil {
 		return err
 	}
-	chain, err := s.chain(name, output)
+	chain, err := s.chain(name, output, plan)
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ const (
 	KindDeadLetter  Kind = "dead letter"
 	KindOutputs     Kind = "outputs"
 	KindIdempotency Kind = "idempotency"
+	KindBatch       Kind = "batch"
 	KindRetry       Kind = "retry"
 	KindTransaction Kind = "transaction"
 	KindTimeout     Kind = "timeout"
@@ -48,13 +49,14 @@ var ErrOrder = errors.New("wrong order of middlewares")
 
 // orders holds the one right order for each strength. The reasons:
 // the dead letter sees what all else could not cure, and alerting what even it
-// could not; a retry outside the
+// could not; a batch that fails goes the way of single messages, all of it, so it
+// stands outside of that; a retry outside the
 // transaction gives each attempt a fresh one; outputs of the sql strength are
 // written in the transaction; outputs of the claimed strength are published
 // after the record is complete and before the ack, so they stand outside it;
 // one claim covers all attempts; time-out and recovery end one attempt.
 var orders = map[Strength][]Kind{
-	SQL:     {KindTrace, KindAlerting, KindDeadLetter, KindRetry, KindTransaction, KindOutputs, KindTimeout, KindRecovery},
+	SQL:     {KindTrace, KindAlerting, KindDeadLetter, KindBatch, KindRetry, KindTransaction, KindOutputs, KindTimeout, KindRecovery},
 	Claimed: {KindTrace, KindAlerting, KindDeadLetter, KindOutputs, KindIdempotency, KindRetry, KindTimeout, KindRecovery},
 }
 

@@ -43,7 +43,7 @@ func New(db *sql.DB, cfg Config) (*Stack, error) {
 	}
 	// A trial chain: what the middlewares refuse is refused at start, not at
 	// the first handler.
-	if _, err := s.chain("check", "check"); err != nil {
+	if _, err := s.chain("check", "check", nil); err != nil {
 		return nil, err
 	}
 	return s, nil

@@ -6,14 +6,6 @@ package chain
 
 import "context"
 
-// Memory runs messages through Watermill's router on a parallel in-process
-// subscriber and a handler that does nothing: with the whole chain of a Stack on
-// the memory store, with the stock Recoverer, Retry, CorrelationID and Timeout,
-// and with no middleware.
-func Memory(ctx context.Context) (ours, stock, bare float64, err error) {
-	return 0, 0, 0, ctx.Err()
-}
-
 // Redis claims and completes with 64 messages in flight: through our store, and
 // as go-redis does it by hand with SET NX and SET, one command at a time.
 func Redis(ctx context.Context, redisURL string) (ours, plain float64, err error) {

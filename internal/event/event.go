@@ -28,6 +28,8 @@ const (
 	// Unmarked: the handler's effect is there, but its record could not be
 	// marked before the lease ended; a later redelivery would run again.
 	Unmarked Kind = "unmarked"
+	// Split: a batch failed and was rolled back; its messages are handled one by one.
+	Split Kind = "split"
 	// Handled: the handler's effect is committed, or marked done.
 	Handled Kind = "handled"
 )

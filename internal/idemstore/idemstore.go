@@ -149,3 +149,13 @@ type TxStore interface {
 	// TransitionTx is Store.Transition within tx.
 	TransitionTx(ctx context.Context, tx dbtx.Tx, k Key, t Transition) error
 }
+
+// BatchTxStore is a TxStore that can claim many records at once.
+type BatchTxStore interface {
+	TxStore
+	// ClaimBatchTx is ClaimTx for claims that differ in the ID of their key, each
+	// from all others, and in their fingerprint; their Attempt is not used. The
+	// answers are in the order of the claims: Won, Finished, or no verdict at
+	// all (0), where the record asks for a ClaimTx in a transaction of its own.
+	ClaimBatchTx(ctx context.Context, tx dbtx.Tx, claims []Claim) ([]Record, error)
+}

@@ -43,6 +43,7 @@ type Store struct {
 	offset  func() time.Duration
 	space   string // tells advisory locks of different tables apart
 	q       queries
+	batch   batchQueries
 }
 
 // New returns a store on db.
@@ -53,7 +54,7 @@ func New(db *stdsql.DB, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	table := names.Table(d, schema.Inbox)
-	return &Store{db: pool{db}, dialect: d, offset: cfg.Offset, space: table, q: newQueries(d, table)}, nil
+	return &Store{db: pool{db}, dialect: d, offset: cfg.Offset, space: table, q: newQueries(d, table), batch: newBatchQueries(d, table)}, nil
 }
 
 // pool runs each statement by itself.

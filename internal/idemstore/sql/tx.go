@@ -19,12 +19,8 @@ import (
 // ctx and the server's lock wait timeout. An error of contention, such as a
 // deadlock of two such waits, is returned: a fresh transaction can win.
 func (s *Store) ClaimTx(ctx context.Context, tx dbtx.Tx, c idemstore.Claim) (idemstore.Record, error) {
-	c.Token, c.Lease = "tx", max(c.Lease, time.Second) // neither is used
-	c, err := c.Normalize()
+	c, err := forTx(c)
 	if err != nil {
-		return idemstore.Record{}, err
-	}
-	if err := idemstore.CheckTerm("retention", c.Retention); err != nil {
 		return idemstore.Record{}, err
 	}
 	fresh, rec := claimDone(idemstore.Row{}, c, 0)
@@ -45,6 +41,16 @@ func (s *Store) ClaimTx(ctx context.Context, tx dbtx.Tx, c idemstore.Claim) (ide
 		return idemstore.Record{}, fmt.Errorf("claim in inbox: %w", err)
 	}
 	return rec, nil
+}
+
+// forTx checks a claim within a transaction.
+func forTx(c idemstore.Claim) (idemstore.Claim, error) {
+	c.Token, c.Lease = "tx", max(c.Lease, time.Second) // neither is used
+	c, err := c.Normalize()
+	if err != nil {
+		return idemstore.Claim{}, err
+	}
+	return c, idemstore.CheckTerm("retention", c.Retention)
 }
 
 // claimDone claims r and marks it done at once: nobody sees it before the

@@ -1,0 +1,34 @@
+package chain
+
+import (
+	"context"
+	"testing"
+)
+
+func BenchmarkMemory(b *testing.B) {
+	for b.Loop() {
+		ours, stock, bare, err := Memory(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(ours, "ours/s")
+		b.ReportMetric(stock, "stock/s")
+		b.ReportMetric(bare, "bare/s")
+		b.ReportMetric(ours/stock, "ratio")
+	}
+}
+
+func BenchmarkSubjects(b *testing.B) {
+	for name, f := range map[string]func(context.Context) (float64, error){"ours": memoryOurs, "stock": memoryStock, "bare": memoryBare} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				v, err := f(b.Context())
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(v, "msg/s")
+			}
+		})
+	}
+}
