@@ -12,6 +12,7 @@ var sections = []env.Section{
 	{Name: "kafka", Quick: true, Run: drain.Kafka},
 	{Name: "backlog", Run: drain.Backlog},
 	{Name: "takeover", Run: drain.Takeover},
+	{Name: "link", Run: drain.Link},
 	{Name: "mariadb", Run: drain.MariaDB},
 	{Name: "redis", Quick: true, Run: drain.Redis},
 	{Name: "nats", Quick: true, Run: drain.NATS},
