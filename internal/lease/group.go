@@ -147,6 +147,15 @@ func (g *Group) Until(h Held) time.Time {
 	return time.Time{}
 }
 
+// Leaving reports whether h is beyond this member's fair share: it is given back
+// by the first Tick that finds it returned.
+func (g *Group) Leaving(h Held) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p := g.held[h.Part]
+	return p != nil && p.Fence == h.Fence && p.leaving
+}
+
 // Verify locks the rows of held until tx ends and returns the parts among them
 // that have another owner by now.
 func (g *Group) Verify(ctx context.Context, tx *sql.Tx, held []Held) (stale []Held, err error) {

@@ -1,0 +1,2 @@
+// Package mysql registers.
+package mysql

@@ -1,0 +1,2 @@
+// Package postgres registers.
+package postgres

@@ -1,0 +1,2 @@
+// Package sqlite registers.
+package sqlite
