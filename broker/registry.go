@@ -19,6 +19,8 @@ import (
 var shipped = map[string]string{
 	"memory": "github.com/sluicegate/sluicegate/broker/memory",
 	"kafka":  "github.com/sluicegate/sluicegate/broker/kafka",
+	"amqp":   "github.com/sluicegate/sluicegate/broker/amqp",
+	"amqps":  "github.com/sluicegate/sluicegate/broker/amqp",
 }
 
 var (
