@@ -2,6 +2,7 @@ package chain
 
 import (
 	"context"
+	"os"
 	"testing"
 )
 
@@ -30,5 +31,21 @@ func BenchmarkSubjects(b *testing.B) {
 				b.ReportMetric(v, "msg/s")
 			}
 		})
+	}
+}
+
+func BenchmarkBatch(b *testing.B) {
+	url := os.Getenv("POSTGRES_URL")
+	if url == "" {
+		b.Skip("POSTGRES_URL is not set")
+	}
+	for b.Loop() {
+		batch, single, err := Batch(b.Context(), url)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(batch, "batch/s")
+		b.ReportMetric(single, "single/s")
+		b.ReportMetric(batch/single, "ratio")
 	}
 }

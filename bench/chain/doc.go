@@ -11,9 +11,3 @@ import "context"
 func Redis(ctx context.Context, redisURL string) (ours, plain float64, err error) {
 	return 0, 0, ctx.Err()
 }
-
-// Batch handles messages with the sql strength and a real effect row: by the
-// batch handler of 100 in 4 lanes, and by the single handler at 8 in flight.
-func Batch(ctx context.Context, postgresURL string) (batch, single float64, err error) {
-	return 0, 0, ctx.Err()
-}

@@ -41,7 +41,7 @@ func memoryOurs(ctx context.Context) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return through(ctx, memoryMessages, func(r *message.Router, sub message.Subscriber) error {
+	return through(ctx, memoryMessages, window, func(r *message.Router, sub message.Subscriber) error {
 		return stack.HandleMessage(r, "handler", "topic", sub, "", func(msg *message.Message) ([]*message.Message, error) {
 			return nil, nothing(msg)
 		})
@@ -56,7 +56,7 @@ func (noLetters) Put(_ context.Context, l deadletter.Letter) error {
 }
 
 func memoryStock(ctx context.Context) (float64, error) {
-	return through(ctx, memoryMessages, func(r *message.Router, sub message.Subscriber) error {
+	return through(ctx, memoryMessages, window, func(r *message.Router, sub message.Subscriber) error {
 		retry := middleware.Retry{MaxRetries: 3, InitialInterval: 100 * time.Millisecond, Logger: watermill.NopLogger{}}
 		r.AddMiddleware(middleware.Recoverer, retry.Middleware, middleware.CorrelationID, middleware.Timeout(30*time.Second))
 		r.AddConsumerHandler("handler", "topic", sub, nothing)
@@ -65,7 +65,7 @@ func memoryStock(ctx context.Context) (float64, error) {
 }
 
 func memoryBare(ctx context.Context) (float64, error) {
-	return through(ctx, memoryMessages, func(r *message.Router, sub message.Subscriber) error {
+	return through(ctx, memoryMessages, window, func(r *message.Router, sub message.Subscriber) error {
 		r.AddConsumerHandler("handler", "topic", sub, nothing)
 		return nil
 	})
@@ -73,13 +73,13 @@ func memoryBare(ctx context.Context) (float64, error) {
 
 // through runs n messages through a router that install has prepared, and
 // returns how many a second were acked.
-func through(ctx context.Context, n int, install func(*message.Router, message.Subscriber) error) (perSecond float64, err error) {
+func through(ctx context.Context, n, inFlight int, install func(*message.Router, message.Subscriber) error) (perSecond float64, err error) {
 	runtime.GC() // what the trial before has left is not this one's to clear away
 	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: time.Minute}, watermill.NopLogger{})
 	if err != nil {
 		return 0, err
 	}
-	sub := newStub("m"+strconv.FormatInt(runs.Add(1), 36)+"-", n)
+	sub := newStub("m"+strconv.FormatInt(runs.Add(1), 36)+"-", n, inFlight)
 	if err := install(router, sub); err != nil {
 		return 0, err
 	}

@@ -8,14 +8,15 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 )
 
-// window is how many messages the stub has handed over and not heard of yet.
+// window is how many messages a stub has usually handed over and not heard of yet.
 const window = 1024
 
 // stub is a subscriber that costs next to nothing: it hands over total
-// messages, up to window of them at a time, and counts the acks.
+// messages, up to inFlight of them at a time, and counts the acks.
 type stub struct {
-	prefix string // of the UUIDs, so that no run meets records of another
-	total  int
+	prefix   string // of the UUIDs, so that no run meets records of another
+	total    int
+	inFlight int
 
 	acked  int
 	nacked int
@@ -23,13 +24,13 @@ type stub struct {
 	wg     sync.WaitGroup
 }
 
-func newStub(prefix string, total int) *stub {
-	return &stub{prefix: prefix, total: total, done: make(chan struct{})}
+func newStub(prefix string, total, inFlight int) *stub {
+	return &stub{prefix: prefix, total: total, inFlight: inFlight, done: make(chan struct{})}
 }
 
 func (s *stub) Subscribe(ctx context.Context, _ string) (<-chan *message.Message, error) {
-	out := make(chan *message.Message, window)
-	pending := make(chan *message.Message, window)
+	out := make(chan *message.Message, s.inFlight)
+	pending := make(chan *message.Message, s.inFlight-1) // and one in collect's hands
 	s.wg.Go(func() { s.send(ctx, out, pending) })
 	s.wg.Go(func() { s.collect(ctx, pending) })
 	return out, nil
