@@ -88,7 +88,6 @@ func parse(args []string, getenv func(string) string, usage io.Writer) (options,
 			check(err == nil, "%s: %w", v.name, err)
 		}
 	}
-	check(len(o.urls) > 0, `no server is named: eval "$(../scripts/services env)"`)
 	if o.mode == "quick" {
 		o.limit = cmp.Or(o.limit, quickLimit)
 	}

@@ -4,6 +4,7 @@ import (
 	"github.com/sluicegate/sluicegate/bench/child"
 	"github.com/sluicegate/sluicegate/bench/contender"
 	"github.com/sluicegate/sluicegate/bench/drain"
+	"github.com/sluicegate/sluicegate/bench/embedded"
 	"github.com/sluicegate/sluicegate/bench/env"
 )
 
@@ -14,6 +15,7 @@ var sections = []env.Section{
 	{Name: "takeover", Run: drain.Takeover},
 	{Name: "link", Run: drain.Link},
 	{Name: "mariadb", Run: drain.MariaDB},
+	{Name: "sqlite", Quick: true, Run: embedded.Run},
 	{Name: "redis", Quick: true, Run: drain.Redis},
 	{Name: "nats", Quick: true, Run: drain.NATS},
 	{Name: "amqp", Quick: true, Run: drain.AMQP},
@@ -22,4 +24,5 @@ var sections = []env.Section{
 // jobs are what a child process can be started for.
 var jobs = map[string]child.Job{
 	contender.Job: contender.New,
+	embedded.Job:  embedded.New,
 }
