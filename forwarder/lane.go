@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sluicegate/sluicegate/internal/lease"
+	"github.com/sluicegate/sluicegate/internal/sqldialect"
 )
 
 // The sizes of a lane's work.
@@ -120,7 +121,11 @@ func (l *lane) reads(held []lease.Held, now time.Time, sweep bool) []shardRead {
 	l.turn++
 	for i := range held {
 		shard := held[(i+l.turn)%len(held)].Part
-		r := shardRead{shard: shard, floor: l.windows[shard].advance(now, l.relay.cfg.FloorLag, l.holds.lowest(shard))}
+		w := l.windows[shard]
+		if l.relay.outbox.cfg.Dialect != sqldialect.PostgreSQL { // there, see follow
+			w.advance(now, l.relay.floorLag())
+		}
+		r := shardRead{shard: shard, floor: w.below(l.holds.lowest(shard))}
 		if sweep {
 			r.floor = 0
 		}

@@ -2,7 +2,6 @@ package forwarder
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"strconv"
@@ -23,6 +22,14 @@ type shardRead struct {
 // recordColumns are what scanRecord scans.
 const recordColumns = "id, shard, topic, message_key, message_uuid, payload, headers, traceparent, tracestate, attempts"
 
+// PostgreSQL's reads also tell where each row is, which makes it cheap to
+// delete, and begin with a row that has the snapshot in place of a topic.
+const (
+	placeColumn = ", CAST(ctid AS TEXT)"
+	snapshotRow = "SELECT CAST(0 AS BIGINT), CAST(-1 AS SMALLINT), CAST(pg_current_snapshot() AS TEXT), '', '', " +
+		"CAST(NULL AS BYTEA), '', '', '', 0, '' UNION ALL "
+)
+
 // readQuery returns the one query of a lane: for each shard, the first rows
 // above its floor. Only within a shard does order matter, so each is a short
 // walk along the index (shard, id), however the rows are spread, and nothing is
@@ -34,17 +41,19 @@ const recordColumns = "id, shard, topic, message_key, message_uuid, payload, hea
 // takes a hint. PostgreSQL has none, but no other index has the order of a
 // range over both columns.
 func readQuery(d sqldialect.Dialect, n sqldialect.Names, reads []shardRead, perShard int) (string, []any) {
-	table, order := n.Table(d, schema.Outbox), "id"
+	table, order, columns := n.Table(d, schema.Outbox), "id", recordColumns
+	var b strings.Builder
 	switch d {
 	case sqldialect.PostgreSQL:
 		order = "shard, id"
+		columns += placeColumn
+		b.WriteString(snapshotRow)
 	case sqldialect.MySQL:
 		table += " FORCE INDEX (" + d.Quote(n.Plain("outbox_shard_id")) + ")"
 	default:
 		table += " INDEXED BY " + d.Quote(n.Plain("outbox_shard_id"))
 	}
 
-	var b strings.Builder
 	var args []any
 	for i, r := range reads {
 		if i > 0 {
@@ -59,7 +68,7 @@ func readQuery(d sqldialect.Dialect, n sqldialect.Names, reads []shardRead, perS
 		if d == sqldialect.PostgreSQL {
 			where = "(shard, id) > (" + shard + ", ?) AND shard <= " + shard
 		}
-		b.WriteString(open + "SELECT " + recordColumns + " FROM " + table + " WHERE " + where)
+		b.WriteString(open + "SELECT " + columns + " FROM " + table + " WHERE " + where)
 		args = append(args, r.floor)
 		if keys := pad(r.keys); len(keys) > 0 {
 			b.WriteString(" AND message_key NOT IN (" + sqldialect.List(len(keys)) + ")")
@@ -97,9 +106,14 @@ func pad[T any](list []T) []T {
 
 // readResult is what one read found.
 type readResult struct {
-	records []*record
-	full    bool // there may be more
-	skewed  bool // some shards had all the rows that were asked for, others few
+	records  []*record
+	counts   map[int]int // of each shard
+	perShard int         // at most of each shard
+	full     bool        // there may be more
+	cut      bool        // the batch was full before all shards were read
+	skewed   bool        // some shards had all the rows that were asked for, others few
+	again    bool        // something has to be read from the start at once
+	seen     snapshot    // PostgreSQL's
 }
 
 // read reads the rows of reads, at most BatchSize and BatchBytes.
@@ -111,21 +125,28 @@ func (l *lane) read(ctx context.Context, reads []shardRead, perShard, limit int)
 		return readResult{}, fmt.Errorf("read outbox: %w", err)
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	counts := map[int]int{}
+	res.counts, res.perShard = make(map[int]int, len(reads)), perShard
+	scan := newScanner(o.cfg.Dialect, limit)
+	if o.cfg.Dialect == sqldialect.PostgreSQL {
+		if res.seen, err = scan.snapshot(rows); err != nil {
+			return readResult{}, err
+		}
+	}
+	res.records = make([]*record, 0, min(limit, perShard*len(reads)))
 	size := 0
 	for rows.Next() {
 		if len(res.records) >= limit || size >= l.relay.cfg.BatchBytes {
-			res.full = true
+			res.full, res.cut = true, true
 			return res, nil // Close ends the query
 		}
-		m, err := scanRecord(rows)
+		m, err := scan.record(rows)
 		if err != nil {
 			return readResult{}, err
 		}
 		size += m.size()
 		res.records = append(res.records, m)
-		counts[m.shard]++
-		if counts[m.shard] == perShard {
+		res.counts[m.shard]++
+		if res.counts[m.shard] == perShard {
 			res.full = true
 		}
 	}
@@ -134,20 +155,4 @@ func (l *lane) read(ctx context.Context, reads []shardRead, perShard, limit int)
 	}
 	res.skewed = res.full && len(res.records) < limit/2
 	return res, nil
-}
-
-func scanRecord(rows *sql.Rows) (*record, error) {
-	m := &record{}
-	var payload sql.Null[[]byte]
-	err := rows.Scan(&m.id, &m.shard, &m.topic, &m.key, &m.uuid, &payload, &m.headers, &m.traceParent, &m.traceState, &m.attempts)
-	if err != nil {
-		return nil, fmt.Errorf("read outbox row: %w", err)
-	}
-	if payload.Valid {
-		m.payload = payload.V
-		if m.payload == nil {
-			m.payload = []byte{} // an empty payload is not the lack of one
-		}
-	}
-	return m, nil
 }

@@ -20,8 +20,9 @@ type record struct {
 	shard, attempts         int
 	topic, key, uuid        string
 	payload                 []byte
-	headers                 []byte
+	headers                 string
 	traceParent, traceState string
+	place                   string // PostgreSQL's ctid
 
 	msg *message.Message // made by decode
 }
@@ -33,10 +34,10 @@ func (m *record) size() int {
 // decode makes the message that Publish was given.
 func (m *record) decode() error {
 	msg := message.NewMessage(m.uuid, m.payload)
-	if len(m.headers) > 0 && string(m.headers) != "{}" {
+	if m.headers != "" && m.headers != "{}" {
 		if !plainObject(m.headers, msg.Metadata) {
 			clear(msg.Metadata)
-			if err := json.Unmarshal(m.headers, &msg.Metadata); err != nil || msg.Metadata == nil {
+			if err := json.Unmarshal([]byte(m.headers), &msg.Metadata); err != nil || msg.Metadata == nil {
 				return errHeaders
 			}
 		}

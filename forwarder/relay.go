@@ -44,6 +44,7 @@ type RelayStats struct {
 	Retried   int64 // attempts that a reachable broker refused
 	Stale     int64 // messages not settled because the shard had another owner
 	Late      int64 // messages that only the sweep found
+	Rereads   int64 // times a shard was read from the start because a transaction from before its floor had ended (PostgreSQL)
 	Rounds    int64 // reads of the table
 	Shards    int   // shards owned now, of 32
 
@@ -215,7 +216,7 @@ func (r *Relay) Stats() RelayStats {
 	broker, database := r.health.since()
 	return RelayStats{
 		Delivered: r.stats.delivered.Load(), Failed: r.stats.failed.Load(), Retried: r.stats.retried.Load(),
-		Stale: r.stats.stale.Load(), Late: r.stats.late.Load(), Rounds: r.stats.rounds.Load(),
+		Stale: r.stats.stale.Load(), Late: r.stats.late.Load(), Rereads: r.stats.rereads.Load(), Rounds: r.stats.rounds.Load(),
 		Shards: r.group.Count(), BrokerAwaySince: broker, DatabaseAwaySince: database,
 	}
 }

@@ -44,6 +44,9 @@ func (l *lane) round(ctx context.Context) pause {
 	r.health.database(nil)
 	l.database.reset()
 	if len(res.records) == 0 {
+		if res.again {
+			return pause{}
+		}
 		if l.away.count > 0 {
 			l.holds.clearAway() // all were tried, so begin again
 			return l.awayPause()
@@ -86,18 +89,9 @@ func (l *lane) fetch(ctx context.Context, held []lease.Held) (readResult, error)
 	if err != nil {
 		return readResult{}, err
 	}
+	l.follow(&res, held, now, sweep)
 	// Rows of one shard, and so of one key, in the order of their ids.
 	slices.SortFunc(res.records, func(a, b *record) int { return cmp.Compare(a.id, b.id) })
-	last := map[int]int64{}
-	for _, m := range res.records {
-		last[m.shard] = m.id
-		if h := l.holds[m.block()]; sweep && h == nil && m.id <= l.windows[m.shard].floor {
-			l.relay.stats.late.Add(1)
-		}
-	}
-	for shard, id := range last {
-		l.windows[shard].observe(now, id, l.relay.cfg.FloorLag)
-	}
 	if l.away.count == 0 {
 		l.adapt(len(held), res)
 	}

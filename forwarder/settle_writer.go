@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
 	"github.com/sluicegate/sluicegate/internal/text"
@@ -20,13 +19,8 @@ type settleWriter struct {
 }
 
 func (w settleWriter) write(s settlement, keep bool) error {
-	delivered := idsOf(s.delivered)
-	if keep {
-		if err := w.move(statusDelivered, nil, delivered); err != nil {
-			return err
-		}
-	} else if err := w.each("DELETE FROM "+w.outbox+" WHERE id ", nil, delivered); err != nil {
-		return fmt.Errorf("remove settled messages: %w", err)
+	if err := w.deliver(s.delivered, keep); err != nil {
+		return err
 	}
 	for _, m := range s.failed {
 		if err := w.move(statusFailed, &m, []int64{m.id}); err != nil {
@@ -39,6 +33,21 @@ func (w settleWriter) write(s settlement, keep bool) error {
 	return nil
 }
 
+// deliver moves or removes what was delivered.
+func (w settleWriter) deliver(records []*record, keep bool) error {
+	if w.dialect == sqldialect.PostgreSQL {
+		return w.deliverPostgres(records, keep)
+	}
+	ids := idsOf(records)
+	if keep {
+		return w.move(statusDelivered, nil, ids)
+	}
+	if err := w.each("DELETE FROM "+w.outbox+" WHERE id ", nil, ids); err != nil {
+		return fmt.Errorf("remove settled messages: %w", err)
+	}
+	return nil
+}
+
 // carried are the columns that a row keeps in the history.
 const carried = "id, topic, message_key, message_uuid, payload, headers, traceparent, tracestate, created_at"
 
@@ -46,19 +55,14 @@ const carried = "id, topic, message_key, message_uuid, payload, headers, tracepa
 // elsewhere. A row that is there already, by a database that gave an id twice,
 // gives way: the new one must not be lost.
 func (w settleWriter) move(status string, failed *failedRecord, ids []int64) error {
-	attempts, reason := "attempts", "NULL"
-	var args []any
-	if failed != nil {
-		attempts, reason = "CAST(? AS "+w.integer()+")", "CAST(? AS "+w.text()+")"
-		args = []any{failed.attempts, failed.reason}
+	if len(ids) == 0 {
+		return nil
 	}
-	into := w.history + " (" + carried + ", status, attempts, error, settled_at) SELECT " + carried + ", '" + status + "', " +
-		attempts + ", " + reason + ", " + w.dialect.Now() + " FROM "
+	into, args := w.into(status, failed)
 	var err error
 	switch w.dialect {
 	case sqldialect.PostgreSQL:
-		err = w.eachPostgres("WITH gone AS (DELETE FROM "+w.outbox+" WHERE id ", " RETURNING "+carried+", attempts) INSERT INTO "+into+"gone"+
-			" ON CONFLICT (id) DO UPDATE SET "+w.overwrite(), args, ids)
+		_, err = w.movePostgres("id = ANY(CAST(? AS BIGINT[]))", []any{array(ids)}, into, args)
 	case sqldialect.MySQL:
 		err = w.each("REPLACE INTO "+into+w.outbox+" WHERE id ", args, ids)
 	default:
@@ -71,6 +75,18 @@ func (w settleWriter) move(status string, failed *failedRecord, ids []int64) err
 		return fmt.Errorf("move settled messages to the history: %w", err)
 	}
 	return nil
+}
+
+// into returns the target and the columns of a move, up to the table that the
+// rows come from.
+func (w settleWriter) into(status string, failed *failedRecord) (text string, args []any) {
+	attempts, reason := "attempts", "NULL"
+	if failed != nil {
+		attempts, reason = "CAST(? AS "+w.integer()+")", "CAST(? AS "+w.text()+")"
+		args = []any{failed.attempts, failed.reason}
+	}
+	return w.history + " (" + carried + ", status, attempts, error, settled_at) SELECT " + carried + ", '" + status + "', " +
+		attempts + ", " + reason + ", " + w.dialect.Now() + " FROM ", args
 }
 
 func (w settleWriter) integer() string {
@@ -87,44 +103,33 @@ func (w settleWriter) text() string {
 	return "TEXT"
 }
 
-func (settleWriter) overwrite() string {
-	var set []string
-	for c := range strings.SplitSeq(carried+", status, attempts, error, settled_at", ", ") {
-		set = append(set, c+" = EXCLUDED."+c)
-	}
-	return strings.Join(set, ", ")
-}
-
 // each runs query, which ends before its condition on ids. MySQL's lists are padded, so
 // that there are few texts to prepare. SQLite prepares anew each time and is
 // given the numbers as they are: its driver binds in a time that grows with the
 // square of their number. PostgreSQL gets one array, and so one text.
-func (w settleWriter) each(query string, args []any, ids []int64) error {
+func (w settleWriter) each(query string, args []any, ids []int64) (err error) {
 	switch {
 	case len(ids) == 0:
-		return nil
 	case w.dialect == sqldialect.PostgreSQL:
-		return w.eachPostgres(query, "", args, ids)
+		_, err = w.exec(query+"= ANY(CAST(? AS BIGINT[]))", append(args, array(ids)))
 	case w.dialect == sqldialect.SQLite:
-		_, err := w.tx.ExecContext(w.ctx, query+"IN ("+join(ids)+")", args...)
-		return err
+		_, err = w.exec(query+"IN ("+join(ids)+")", args)
+	default:
+		ids = pad(ids)
+		for _, id := range ids {
+			args = append(args, id)
+		}
+		_, err = w.exec(query+"IN ("+sqldialect.List(len(ids))+")", args)
 	}
-	ids = pad(ids)
-	for _, id := range ids {
-		args = append(args, id)
-	}
-	_, err := w.tx.ExecContext(w.ctx, query+"IN ("+sqldialect.List(len(ids))+")", args...)
 	return err
 }
 
-// eachPostgres has the array before the other arguments, as it stands in the text.
-func (w settleWriter) eachPostgres(query, rest string, args []any, ids []int64) error {
-	if len(ids) == 0 {
-		return nil
+func (w settleWriter) exec(query string, args []any) (affected int64, err error) {
+	res, err := w.tx.ExecContext(w.ctx, w.dialect.Bind(query), args...)
+	if err != nil {
+		return 0, err
 	}
-	text := w.dialect.Bind(query + "= ANY(CAST(? AS BIGINT[]))" + rest)
-	_, err := w.tx.ExecContext(w.ctx, text, append([]any{"{" + join(ids) + "}"}, args...)...)
-	return err
+	return res.RowsAffected()
 }
 
 func join(ids []int64) string {

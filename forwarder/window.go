@@ -1,43 +1,90 @@
 package forwarder
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // window decides above which id one shard is read. The floor keeps the relay
 // from going through the index entries of rows delivered long ago, which the
-// database cannot clear while an old transaction is open anywhere. It trails
-// what was read by the time that a transaction may stay open, so that a row
-// that commits late, below ids that were read already, is still found.
+// database cannot clear while an old transaction is open anywhere. What may
+// still come to light below it is a row whose transaction commits late:
+//
+//   - On PostgreSQL the window knows by name the transactions that were open
+//     when the floor was set (latecomers). As soon as a read cannot find one of
+//     them open any more, it is void, and the shard is read from the start.
+//   - On MySQL the floor trails what was read by the time that a transaction
+//     may stay open.
+//   - On SQLite nobody commits late: there is one writer at a time.
 type window struct {
-	fence   int64 // of the lease that it was made under
-	floor   int64
-	samples []sample // oldest first
+	fence      int64 // of the lease that it was made under
+	floor      int64
+	latecomers []uint64
+	samples    []sample // oldest first
 }
 
+// sample notes that all rows up to id were read that could be seen.
 type sample struct {
-	at time.Time
-	id int64
+	at   time.Time
+	id   int64
+	next uint64 // no transaction from here on had begun to write
 }
 
 // samplesPerLag bounds how far the floor trails beyond the lag.
 const samplesPerLag = 8
 
 // observe notes that all visible rows up to id were read at now.
-func (w *window) observe(now time.Time, id int64, lag time.Duration) {
+func (w *window) observe(now time.Time, id int64, s snapshot, lag time.Duration) {
 	if n := len(w.samples); n > 0 && now.Sub(w.samples[n-1].at) < lag/samplesPerLag {
 		return
 	}
-	w.samples = append(w.samples, sample{at: now, id: id})
+	w.samples = append(w.samples, sample{at: now, id: id, next: s.next})
 }
 
-// advance returns the floor, moved up to what was read longer than lag ago, but
-// below hold, the lowest id that is read and not settled (0 for none).
-func (w *window) advance(now time.Time, lag time.Duration, hold int64) int64 {
+// advance moves the floor up to what was read longer than lag ago.
+func (w *window) advance(now time.Time, lag time.Duration) {
 	n := 0
 	for n < len(w.samples) && now.Sub(w.samples[n].at) >= lag {
 		w.floor = max(w.floor, w.samples[n].id)
 		n++
 	}
 	w.samples = w.samples[n:]
+}
+
+// adopt moves the floor, on PostgreSQL, up to a sample that is older than lag,
+// after a read with snapshot s that went through everything up to reached. What
+// had ended by s was found by that read. Left are the transactions that were
+// open both when the sample was taken and at s. One that took its id before the
+// sample and began to write only afterwards has half of lag to do so.
+func (w *window) adopt(now time.Time, s snapshot, reached int64, lag time.Duration) {
+	n := 0
+	for n < len(w.samples) && now.Sub(w.samples[n].at) >= lag && w.samples[n].id <= reached {
+		n++
+	}
+	if n == 0 {
+		return
+	}
+	begun := w.samples[n-1].next
+	for _, later := range w.samples[n:] {
+		if now.Sub(later.at) >= lag/2 {
+			begun = later.next
+		}
+	}
+	w.floor = max(w.floor, w.samples[n-1].id)
+	w.latecomers = s.before(begun)
+	w.samples = w.samples[n:]
+}
+
+// void reports whether a read with snapshot s may have missed rows below the
+// floor.
+func (w *window) void(s snapshot) bool { return slices.ContainsFunc(w.latecomers, s.ended) }
+
+// restart makes the next read begin at the first row.
+func (w *window) restart() { w.floor, w.latecomers, w.samples = 0, nil, nil }
+
+// below keeps the floor below hold, the lowest id that is read and not settled
+// (0 for none), and returns it.
+func (w *window) below(hold int64) int64 {
 	if hold > 0 {
 		w.floor = min(w.floor, hold-1)
 	}

@@ -12,14 +12,14 @@ func TestTheFloorTrailsWhatWasReadByTheLag(t *testing.T) {
 	w := &window{}
 	start := time.Now()
 	const lag = time.Minute
-	w.observe(start, 100, lag)
-	w.observe(start.Add(20*time.Second), 200, lag)
+	w.observe(start, 100, snapshot{}, lag)
+	w.observe(start.Add(20*time.Second), 200, snapshot{}, lag)
 	for _, c := range []struct {
 		after time.Duration
 		want  int64
 	}{{59 * time.Second, 0}, {60 * time.Second, 100}, {79 * time.Second, 100}, {80 * time.Second, 200}} {
-		if got := w.advance(start.Add(c.after), lag, 0); got != c.want {
-			t.Errorf("after %v the floor is %d, want %d", c.after, got, c.want)
+		if w.advance(start.Add(c.after), lag); w.floor != c.want {
+			t.Errorf("after %v the floor is %d, want %d", c.after, w.floor, c.want)
 		}
 	}
 }
@@ -27,8 +27,9 @@ func TestTheFloorTrailsWhatWasReadByTheLag(t *testing.T) {
 func TestTheFloorStaysBelowWhatIsNotSettled(t *testing.T) {
 	w := &window{}
 	start := time.Now()
-	w.observe(start, 100, time.Second)
-	if got := w.advance(start.Add(time.Hour), time.Second, 42); got != 41 {
+	w.observe(start, 100, snapshot{}, time.Second)
+	w.advance(start.Add(time.Hour), time.Second)
+	if got := w.below(42); got != 41 {
 		t.Errorf("the floor is %d, want 41", got)
 	}
 }
@@ -36,10 +37,68 @@ func TestTheFloorStaysBelowWhatIsNotSettled(t *testing.T) {
 func TestAResetReadsAgainFromTheRowOn(t *testing.T) {
 	w := &window{floor: 90}
 	start := time.Now()
-	w.observe(start, 100, time.Second)
+	w.observe(start, 100, snapshot{}, time.Second)
 	w.reset(50)
-	if got := w.advance(start.Add(time.Hour), time.Second, 0); got != 49 {
-		t.Errorf("the floor is %d, want 49", got)
+	if w.advance(start.Add(time.Hour), time.Second); w.floor != 49 {
+		t.Errorf("the floor is %d, want 49", w.floor)
+	}
+}
+
+func parsed(t *testing.T, text string) snapshot {
+	t.Helper()
+	s, err := parseSnapshot(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestAFloorIsVoidOnceATransactionThatWasOpenBelowItHasEnded(t *testing.T) {
+	start := time.Now()
+	at := func(d time.Duration) time.Time { return start.Add(d) }
+	const lag = time.Second
+	w := &window{}
+	w.observe(at(0), 100, parsed(t, "7:20:7,12"), lag)
+	w.observe(at(600*time.Millisecond), 200, parsed(t, "7:30:7,25"), lag)
+	if w.adopt(at(900*time.Millisecond), parsed(t, "7:40:7,35"), 300, lag); w.floor != 0 {
+		t.Fatalf("the floor moved to %d before the lag was over", w.floor)
+	}
+	// 12 has ended by now, and this read has found what it wrote. 7 has not, nor
+	// has 18, which took its id before the first sample and began to write after it.
+	// 35 began too late to have one below the floor.
+	if w.adopt(at(1100*time.Millisecond), parsed(t, "7:40:7,18,35"), 300, lag); w.floor != 100 {
+		t.Fatalf("the floor is %d, want 100", w.floor)
+	}
+	for text, void := range map[string]bool{
+		"7:50:7,18":     false,
+		"7:50:7,18,45":  false,
+		"7:50:7":        true, // 18 has ended
+		"18:50:18":      true,
+		"50:50:":        true,
+		"7:50:7,18,35":  false,
+		"7:51:7,18,50":  false,
+		"18:50:18,7777": true,
+	} {
+		if got := w.void(parsed(t, text)); got != void {
+			t.Errorf("with snapshot %s the floor is void: %t, want %t", text, got, void)
+		}
+	}
+}
+
+func TestAFloorIsNotTakenWhereTheReadDidNotReach(t *testing.T) {
+	start := time.Now()
+	w := &window{}
+	w.observe(start, 100, snapshot{next: 5}, time.Second)
+	if w.adopt(start.Add(time.Hour), snapshot{next: 9}, 99, time.Second); w.floor != 0 {
+		t.Errorf("the floor is %d though the read ended before it", w.floor)
+	}
+}
+
+func TestASnapshotThatIsNoneIsAnError(t *testing.T) {
+	for _, text := range []string{"", "1:2", "1:x:", "1:2:3,x", "a:b:c", "1:2:3:4"} {
+		if _, err := parseSnapshot(text); err == nil {
+			t.Errorf("%q was read", text)
+		}
 	}
 }
 
