@@ -21,6 +21,12 @@ var shipped = map[string]string{
 	"kafka":  "github.com/sluicegate/sluicegate/broker/kafka",
 	"amqp":   "github.com/sluicegate/sluicegate/broker/amqp",
 	"amqps":  "github.com/sluicegate/sluicegate/broker/amqp",
+
+	"postgres":   "github.com/sluicegate/sluicegate/broker/postgres",
+	"postgresql": "github.com/sluicegate/sluicegate/broker/postgres",
+	"mysql":      "github.com/sluicegate/sluicegate/broker/mysql",
+	"mariadb":    "github.com/sluicegate/sluicegate/broker/mysql",
+	"sqlite":     "github.com/sluicegate/sluicegate/broker/sqlite",
 }
 
 var (
