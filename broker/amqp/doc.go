@@ -40,10 +40,10 @@
 // sent later; what is not confirmed by then is reported as unavailable, though
 // it may have been stored, and so is all that follows a failed message in its
 // key. Only a queue that refuses a message (x-overflow=reject-publish, say) can
-// store a later one of the key before it. Once one has, its topic is published in waves,
-// one message of a key at a time, until a batch has gone through. While
-// RabbitMQ blocks publishers (memory or disk alarm), calls wait until their
-// context ends.
+// store a later one of the key before it. After a refusal the topic is
+// therefore published in waves, one message of a key at a time, for a minute.
+// While RabbitMQ blocks publishers (memory or disk alarm), calls wait until
+// their context ends.
 //
 // Metadata must fit into one frame (128 KiB by default), names and metadata
 // keys into 255 bytes. A nil payload is told apart from an empty one by the

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/url"
 	"sync"
+	"time"
 
 	"github.com/sluicegate/sluicegate/broker"
 )
@@ -38,7 +39,7 @@ type driver struct {
 	idle  []*publisher
 	// topics that were declared by this driver; true: a queue was bound to it.
 	topics map[string]bool
-	wary   map[string]struct{}  // topics that a queue refused a message of
+	wary   map[string]time.Time // when a queue last refused a message of the topic
 	queues map[string]topicName // whose name each queue is
 	limit  int                  // the server's, once it has told: bytes of a payload
 }
@@ -51,7 +52,7 @@ func newDriver(o options, logger *slog.Logger) *driver {
 		options: o, logger: logger, ctx: ctx, cancel: cancel,
 		slots:  make(chan struct{}, o.publishers),
 		topics: map[string]bool{},
-		wary:   map[string]struct{}{},
+		wary:   map[string]time.Time{},
 		queues: map[string]topicName{},
 	}
 }

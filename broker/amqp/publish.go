@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"time"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
 
@@ -184,17 +185,21 @@ func (d *driver) sendAll(ctx context.Context, p *publisher, items []*item) error
 	return nil
 }
 
+// waryFor is how long a topic is published in waves after a refusal: a queue
+// that was full may well be full again.
+const waryFor = time.Minute
+
 // plan takes the first message of each topic without a known queue out of
-// items. Waves is true where a topic has refused something before.
+// items. Waves is true where a topic has refused something lately.
 func (d *driver) plan(items []*item) (probes, rest []*item, waves bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	rest = items
 	probed := map[string]struct{}{}
 	for i, it := range items {
-		if len(d.wary) > 0 {
-			_, wary := d.wary[it.topic]
-			waves = waves || wary
+		if len(d.wary) > 0 && !waves {
+			refused, ever := d.wary[it.topic]
+			waves = ever && time.Since(refused) < waryFor
 		}
 		_, probing := probed[it.topic]
 		if probe := !probing && !d.topics[it.topic]; probe {
@@ -256,7 +261,6 @@ func (d *driver) settle(ctx context.Context, p *publisher, items []*item, err er
 			delete(d.topics, it.topic)
 		case it.confirmed && err == nil:
 			d.topics[it.topic] = true
-			delete(d.wary, it.topic)
 		case it.confirmed:
 		case errors.Is(it.err, errNacked):
 			it.err = failure.Unavailable(errNacked)
@@ -269,7 +273,7 @@ func (d *driver) settle(ctx context.Context, p *publisher, items []*item, err er
 	}
 	for _, it := range items {
 		if errors.Is(it.err, errNacked) {
-			d.wary[it.topic] = struct{}{}
+			d.wary[it.topic] = time.Now()
 		}
 	}
 }

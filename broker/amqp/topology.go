@@ -140,10 +140,10 @@ func (d *driver) onChannel(ctx context.Context, l *link, what string, declare fu
 // can do, or one that is marked unavailable where nobody need do anything.
 func explain(ctx context.Context, what string, err error) error {
 	var exception *amqp091.Error
-	if !errors.As(err, &exception) {
-		if err == nil {
-			return nil
-		}
+	switch {
+	case err == nil, errors.Is(err, errSetup), failure.IsUnavailable(err): // or has been explained
+		return err
+	case !errors.As(err, &exception):
 		return away(ctx, err)
 	}
 	switch exception.Code {
