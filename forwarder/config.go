@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -30,6 +31,12 @@ type Config struct {
 	// MaxMessageBytes is how large payload, metadata and key of one message may
 	// be together, in bytes. Default 1 MiB.
 	MaxMessageBytes int
+	// Signal wakes relays in other processes. Default nil: they look at the table
+	// by themselves, every RelayConfig.PollMin to PollMax.
+	Signal Signal
+	// SignalEvery is the shortest time between two signals of this process:
+	// commits within it share one. Default 2 ms.
+	SignalEvery time.Duration
 	// Logger takes what the relay has to say; payloads and metadata values are
 	// never part of it. Default: silent.
 	Logger *slog.Logger
@@ -49,6 +56,12 @@ func (c Config) withDefaults(db *sql.DB) (Config, error) {
 		c.MaxMessageBytes = DefaultMaxMessageBytes
 	case c.MaxMessageBytes < 0:
 		errs = append(errs, fmt.Errorf("Config.MaxMessageBytes: %d is negative, use 0 for the default of 1 MiB", c.MaxMessageBytes))
+	}
+	switch {
+	case c.SignalEvery == 0:
+		c.SignalEvery = 2 * time.Millisecond
+	case c.SignalEvery < 0:
+		errs = append(errs, fmt.Errorf("Config.SignalEvery: %v is negative, use 0 for the default of 2 ms", c.SignalEvery))
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

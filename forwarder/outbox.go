@@ -23,6 +23,8 @@ type Outbox struct {
 
 	mu      sync.Mutex
 	waiters map[chan struct{}]struct{} // one a lane that runs
+
+	announcer announcer
 }
 
 // New returns an outbox in db, which stays the caller's to close. It does not
@@ -88,10 +90,16 @@ func SetKey(msg *message.Message, key string) {
 	msg.Metadata.Set(header.Key, key)
 }
 
-// Wake tells the relays of this Outbox value that something was committed, so
-// that they look at once. Call it after the commit. It never blocks, and costs
-// nothing where no relay runs in this process.
+// Wake tells the relays of this Outbox value, and through Config.Signal those of
+// other processes, that something was committed, so that they look at once. Call
+// it after the commit. It never blocks, and costs next to nothing where there is
+// no Signal and no relay runs in this process.
 func (o *Outbox) Wake() {
+	o.wakeLocal()
+	o.announce()
+}
+
+func (o *Outbox) wakeLocal() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for ch := range o.waiters {

@@ -32,9 +32,11 @@ type Relay struct {
 	health health
 	stats  counters
 
-	running atomic.Bool
-	kick    chan struct{}  // wakes the manager
-	calls   sync.WaitGroup // goroutines that call the publisher
+	running   atomic.Bool
+	listening atomic.Bool    // signals are heard
+	active    atomic.Int64   // when a lane last found something, in nanoseconds since the epoch
+	kick      chan struct{}  // wakes the manager
+	calls     sync.WaitGroup // goroutines that call the publisher
 }
 
 // RelayStats are the figures of one relay since it was made.
@@ -109,6 +111,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		})
 	}
 	others.Go(func() { r.pruneLoop(ctx) })
+	others.Go(func() { r.listen(ctx) })
 	// The manager goes on renewing until the lanes have settled.
 	manageCtx, stopManager := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopManager()

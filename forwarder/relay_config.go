@@ -38,8 +38,9 @@ type RelayConfig struct {
 	StopTimeout time.Duration
 
 	// PollMin and PollMax bound the wait between two looks at a table that had
-	// nothing to send: it begins at PollMin and doubles. Outbox.Wake cuts it
-	// short. Default 5 ms and 250 ms.
+	// nothing to send: PollMin for a second after the last message, then doubling.
+	// Outbox.Wake cuts it short. While Config.Signal is heard it is PollMax.
+	// Default 5 ms and 250 ms.
 	PollMin, PollMax time.Duration
 
 	// MaxAttempts is how often a message is refused by a broker that proved

@@ -51,9 +51,9 @@ func (l *lane) round(ctx context.Context) pause {
 			l.holds.clearAway() // all were tried, so begin again
 			return l.awayPause()
 		}
-		return pause{wait: l.pending(leases, l.idle.next()), wakeable: true}
+		return l.idlePause(leases)
 	}
-	l.idle.reset()
+	l.relay.active.Store(time.Now().UnixNano())
 	return l.deliver(ctx, res, leases)
 }
 
@@ -132,8 +132,28 @@ func (l *lane) deliver(ctx context.Context, res readResult, leases map[int]lease
 	case res.full:
 		return pause{}
 	default:
-		return pause{wait: l.pending(leases, l.idle.next()), wakeable: true}
+		return l.idlePause(leases)
 	}
+}
+
+// busyFor is how long after the last message of any lane all of them go on
+// looking every PollMin.
+const busyFor = time.Second
+
+// idlePause is the wait for new messages: short while some come, growing once
+// none do, long while signals tell of them.
+func (l *lane) idlePause(leases map[int]lease.Held) pause {
+	cfg := &l.relay.cfg
+	wait := cfg.PollMax
+	switch {
+	case l.relay.listening.Load():
+	case time.Since(time.Unix(0, l.relay.active.Load())) < busyFor:
+		l.idle.reset()
+		wait = cfg.PollMin
+	default:
+		wait = l.idle.next()
+	}
+	return pause{wait: l.pending(leases, wait), wakeable: true}
 }
 
 // awayPause is the wait for a broker that is away. New messages do not cut it

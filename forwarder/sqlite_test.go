@@ -2,7 +2,10 @@ package forwarder_test
 
 import (
 	"database/sql"
+	"log/slog"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,3 +33,23 @@ func openSQLite(tb testing.TB) *sql.DB {
 func TestSQLite(t *testing.T) {
 	forwardertest.Run(t, forwardertest.Harness{DB: openSQLite(t), Slow: raceDetector, Patience: time.Minute})
 }
+
+// records is a log that can be read while it is written.
+type records struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (r *records) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.Write(p)
+}
+
+func (r *records) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.String()
+}
+
+func (r *records) logger() *slog.Logger { return slog.New(slog.NewTextHandler(r, nil)) }
