@@ -37,10 +37,20 @@ func (l *line) do(ctx context.Context, f func(*goredis.Client) error) error {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = client.Close() })
 	err = f(client)
-	if !stop() || err != nil && !isReply(err) {
+	if !stop() {
 		l.close()
 	}
-	return l.d.judge(ctx, err)
+	return l.judge(ctx, err)
+}
+
+// judge judges an error. A server that does not serve now is left: behind its
+// address there may be another one by the next time.
+func (l *line) judge(ctx context.Context, err error) error {
+	err = l.d.judge(ctx, err)
+	if failure.IsUnavailable(err) {
+		l.close()
+	}
+	return err
 }
 
 // connect dials by itself: go-redis's pool would dial again and again, and
@@ -101,13 +111,6 @@ func (d *driver) dial(ctx context.Context) (net.Conn, error) {
 		return dialer.DialContext(ctx, "tcp", d.addr)
 	}
 	return (&tls.Dialer{NetDialer: dialer, Config: d.tls}).DialContext(ctx, "tcp", d.addr)
-}
-
-// isReply reports whether err is what the server said, so that the connection
-// is in order.
-func isReply(err error) bool {
-	var reply goredis.Error
-	return errors.As(err, &reply)
 }
 
 // notServing begins the replies of a server that is there but does not serve

@@ -79,8 +79,8 @@ var errNoMap = errors.New("the metadata is not a msgpack map of texts")
 
 // readMetadata keeps what can be read, the first of each name, and says what
 // could not.
-func readMetadata(raw string) (metadata message.Metadata, problem error) {
-	if raw == "" {
+func readMetadata(raw []byte) (metadata message.Metadata, problem error) {
+	if len(raw) == 0 {
 		return message.Metadata{}, nil
 	}
 	n, raw, err := mapHead(raw)
@@ -89,24 +89,24 @@ func readMetadata(raw string) (metadata message.Metadata, problem error) {
 	}
 	metadata = make(message.Metadata, min(n, len(raw)/2)+1)
 	for i := range n {
-		var name, value string
+		var name, value []byte
 		if name, raw, err = text(raw); err == nil {
 			value, raw, err = text(raw)
 		}
 		if err != nil {
 			return metadata, first(problem, err)
 		}
-		if !utf8.ValidString(name) || !utf8.ValidString(value) {
+		if !utf8.Valid(name) || !utf8.Valid(value) {
 			problem = first(problem, fmt.Errorf("metadata entry %d is not UTF-8", i+1))
 			continue
 		}
-		if _, twice := metadata[name]; twice {
+		if _, twice := metadata[string(name)]; twice {
 			problem = first(problem, fmt.Errorf("metadata entry %d has the name of one before it", i+1))
 			continue
 		}
-		metadata[name] = value
+		metadata[string(name)] = string(value)
 	}
-	if raw != "" {
+	if len(raw) > 0 {
 		problem = first(problem, errNoMap)
 	}
 	return metadata, problem
@@ -120,7 +120,7 @@ func first(problem, more error) error {
 	return more
 }
 
-func mapHead(raw string) (n int, rest string, err error) {
+func mapHead(raw []byte) (n int, rest []byte, err error) {
 	switch c := raw[0]; {
 	case c == 0xc0: // nil
 		return 0, raw[1:], nil
@@ -131,18 +131,18 @@ func mapHead(raw string) (n int, rest string, err error) {
 	case c == 0xdf:
 		return number(raw[1:], 4)
 	}
-	return 0, "", errNoMap
+	return 0, nil, errNoMap
 }
 
 // text reads a text or, as some languages write them, bytes.
-func text(raw string) (s, rest string, err error) {
-	if raw == "" {
-		return "", "", errNoMap
+func text(raw []byte) (s, rest []byte, err error) {
+	if len(raw) == 0 {
+		return nil, nil, errNoMap
 	}
 	n := 0
 	switch c := raw[0]; {
 	case c == 0xc0: // nil
-		return "", raw[1:], nil
+		return nil, raw[1:], nil
 	case c&0xe0 == 0xa0:
 		n, rest = int(c&0x1f), raw[1:]
 	case c == 0xd9, c == 0xc4:
@@ -155,15 +155,15 @@ func text(raw string) (s, rest string, err error) {
 		err = errNoMap
 	}
 	if err != nil || n > len(rest) {
-		return "", "", errNoMap
+		return nil, nil, errNoMap
 	}
 	return rest[:n], rest[n:], nil
 }
 
 // number reads a big-endian number of so many bytes.
-func number(raw string, size int) (n int, rest string, err error) {
+func number(raw []byte, size int) (n int, rest []byte, err error) {
 	if len(raw) < size {
-		return 0, "", errNoMap
+		return 0, nil, errNoMap
 	}
 	for i := range size {
 		n = n<<8 | int(raw[i])

@@ -88,9 +88,10 @@ func (d *driver) returnLine(l *line) {
 
 // round is what is sent at once.
 type round struct {
-	d      *driver
-	topics []*run
-	byName map[string]*run
+	d       *driver
+	topics  []*run
+	byName  map[string]*run
+	replies sink
 }
 
 // run are the messages of one topic in a round, in their order.
@@ -98,14 +99,16 @@ type run struct {
 	topic string
 	index []int // in the batch
 	cmds  []goredis.Cmder
-	exec  *goredis.SliceCmd
 }
+
+// blob is sent without a copy.
+type blob []byte
+
+// MarshalBinary is go-redis's way to take bytes from behind a pointer.
+func (b *blob) MarshalBinary() ([]byte, error) { return *b, nil }
 
 // rounds divides a batch. What can never be sent gets its result here.
 func (d *driver) rounds(msgs []broker.Outgoing, results []error) []*round {
-	var rounds []*round
-	var r *round
-	messages, size := 0, 0
 	metadata := 0
 	for i, m := range msgs {
 		if err := check(m.Message, d.maxBytes); err != nil {
@@ -114,8 +117,12 @@ func (d *driver) rounds(msgs []broker.Outgoing, results []error) []*round {
 		}
 		metadata += metadataSize(m.Message.Metadata)
 	}
+	var rounds []*round
+	var r *round
+	messages, size := 0, 0
 	buf := make([]byte, 0, metadata)
-	args := make([]any, 0, 11*len(msgs))
+	blobs := make([]blob, len(msgs))
+	args := make([]any, 0, 12*len(msgs))
 	for i, m := range msgs {
 		if results[i] != nil {
 			continue
@@ -129,14 +136,15 @@ func (d *driver) rounds(msgs []broker.Outgoing, results []error) []*round {
 		size += len(m.Message.Payload)
 		start := len(buf)
 		buf = appendMetadata(buf, m.Message.Metadata)
-		args = r.add(i, m, buf[start:len(buf):len(buf)], args)
+		blobs[i] = buf[start:len(buf):len(buf)]
+		args = r.add(i, m, &blobs[i], args)
 	}
 	return rounds
 }
 
 // add appends the command for a message, whose arguments it takes from the end
 // of args.
-func (r *round) add(i int, m broker.Outgoing, metadata []byte, args []any) []any {
+func (r *round) add(i int, m broker.Outgoing, metadata *blob, args []any) []any {
 	t := r.byName[m.Topic]
 	if t == nil {
 		t = &run{topic: m.Topic}
@@ -144,16 +152,16 @@ func (r *round) add(i int, m broker.Outgoing, metadata []byte, args []any) []any
 		r.topics = append(r.topics, t)
 	}
 	start := len(args)
-	args = append(args, "xadd", t.topic)
+	args = append(args, "xadd", &t.topic)
 	if r.d.maxlen > 0 {
 		args = append(args, "maxlen", "~", r.d.maxlen)
 	}
-	args = append(args, "*", fieldUUID, m.Message.UUID, fieldMetadata, metadata)
+	args = append(args, "*", fieldUUID, &m.Message.UUID, fieldMetadata, metadata)
 	if m.Message.Payload != nil {
-		args = append(args, fieldPayload, []byte(m.Message.Payload))
+		args = append(args, fieldPayload, (*blob)(&m.Message.Payload))
 	}
 	t.index = append(t.index, i)
-	t.cmds = append(t.cmds, goredis.NewStatusCmd(context.Background(), args[start:len(args):len(args)]...))
+	t.cmds = append(t.cmds, goredis.NewRawWriteToCmd(context.Background(), &r.replies, args[start:len(args):len(args)]...))
 	return args
 }
 
@@ -193,38 +201,33 @@ func (r *round) drop(failed map[string]error, results []error) {
 // send sends the round and writes the results of its messages.
 func (r *round) send(ctx context.Context, l *line, failed map[string]error, results []error) {
 	var wait *goredis.IntCmd
+	r.replies.guess = 128
 	err := l.do(ctx, func(c *goredis.Client) error {
 		pipe := c.Pipeline()
 		for _, t := range r.topics {
-			_ = pipe.Process(ctx, goredis.NewStatusCmd(ctx, "multi"))
+			_ = pipe.Process(ctx, goredis.NewRawWriteToCmd(ctx, &r.replies, "multi"))
 			for _, cmd := range t.cmds {
 				_ = pipe.Process(ctx, cmd)
 			}
-			t.exec = goredis.NewSliceCmd(ctx, "exec")
-			_ = pipe.Process(ctx, t.exec)
+			_ = pipe.Process(ctx, goredis.NewRawWriteToCmd(ctx, &r.replies, "exec"))
+			r.replies.guess += 32 * len(t.cmds)
 		}
-		last := goredis.Cmder(r.topics[len(r.topics)-1].exec)
 		if r.d.waitReplicas > 0 {
 			wait = goredis.NewIntCmd(ctx, "wait", r.d.waitReplicas, r.d.waitTimeout.Milliseconds())
 			_ = pipe.Process(ctx, wait)
-			last = wait
 		}
-		_, _ = pipe.Exec(ctx)
-		// Replies come in order: if the last has one, all have. What each says
-		// is read below.
-		if err := last.Err(); err != nil && !isReply(err) {
-			return err
-		}
-		return nil
+		_, err := pipe.Exec(ctx)
+		return err
 	})
+	replies := &reply{rest: r.replies.b}
 	for _, t := range r.topics {
-		if err == nil || t.answered() {
-			t.read(ctx, r.d, failed, results)
-			continue
+		t.read(ctx, l, replies, err, results)
+		for _, i := range t.index {
+			if results[i] != nil {
+				failed[t.topic] = results[i]
+				break
+			}
 		}
-		// Nobody knows whether it was stored.
-		t.fail(results, err)
-		failed[t.topic] = err
 	}
 	r.d.inspectOnce()
 	if wait != nil {
@@ -232,36 +235,33 @@ func (r *round) send(ctx context.Context, l *line, failed map[string]error, resu
 	}
 }
 
-// answered reports whether the server has said what became of the run.
-func (t *run) answered() bool {
-	if t.exec == nil { // the connection could not be made
-		return false
-	}
-	if err := t.exec.Err(); err != nil {
-		return isReply(err)
-	}
-	return t.exec.Val() != nil
-}
-
-// read writes what the server has said.
-func (t *run) read(ctx context.Context, d *driver, failed map[string]error, results []error) {
-	if err := t.exec.Err(); err != nil {
-		// Nothing was stored. The command that was refused says why.
-		for _, cmd := range t.cmds {
-			if cmd.Err() != nil {
-				err = cmd.Err()
-				break
-			}
+// read writes what the server has said of a run. broken is why replies may be
+// missing: then nobody knows what was stored.
+func (t *run) read(ctx context.Context, l *line, replies *reply, broken error, results []error) {
+	replies.status() // of MULTI
+	var refused error
+	for range t.index {
+		if err := replies.refusal(); err != nil {
+			refused = first(refused, err)
+			continue
 		}
-		err = t.refused(d.judge(ctx, err))
-		t.fail(results, err)
-		failed[t.topic] = err
+		replies.status()
+	}
+	if err := replies.refusal(); err != nil { // of EXEC: nothing was stored
+		t.fail(results, t.refused(l.judge(ctx, first(refused, err))))
 		return
 	}
-	for j, reply := range t.exec.Val() {
-		if err, bad := reply.(error); bad {
-			results[t.index[j]] = t.refused(d.judge(ctx, err))
-			failed[t.topic] = results[t.index[j]]
+	if n := replies.array(); n != len(t.index) {
+		replies.err = first(replies.err, errProtocol)
+	}
+	for _, i := range t.index {
+		if err := replies.refusal(); err != nil {
+			results[i] = t.refused(l.judge(ctx, err))
+			continue
+		}
+		if _ = replies.text(); replies.err != nil {
+			t.fail(results, first(broken, l.d.away(ctx, replies.err)))
+			return
 		}
 	}
 }

@@ -33,21 +33,33 @@ func check(msg *message.Message, maxBytes int) error {
 
 // entry is one entry of a stream. Its message is made anew for each delivery.
 type entry struct {
-	id      string
-	key     string
-	topic   string
-	fields  []any // names and values in turn
-	decoded *message.Message
+	id, topic string
+	key       string
+
+	uuid, metadata, payload          []byte // of the reply they came in
+	hasUUID, hasMetadata, hasPayload bool
+	extra                            [][]byte         // names and values that Watermill does not know, in turn
+	decoded                          *message.Message // for the first delivery
 }
 
-// newEntry makes an entry of any fields. What is not as Watermill writes it is
-// said in the metadata; it never fails, since a subscription that ends at an
-// entry ends there again for ever.
-func newEntry(topic, id string, fields []any) *entry {
-	e := &entry{id: id, topic: topic, fields: fields}
+// set sets a field, the first of each name.
+func (e *entry) set(name, value []byte) {
+	switch {
+	case string(name) == fieldUUID && !e.hasUUID:
+		e.uuid, e.hasUUID = value, true
+	case string(name) == fieldMetadata && !e.hasMetadata:
+		e.metadata, e.hasMetadata = value, true
+	case string(name) == fieldPayload && !e.hasPayload:
+		e.payload, e.hasPayload = value, true
+	default:
+		e.extra = append(e.extra, name, value)
+	}
+}
+
+// read is called after all fields were set.
+func (e *entry) read() {
 	e.decoded = e.decode()
 	e.key = e.decoded.Metadata[header.Key]
-	return e
 }
 
 // message returns a message that shares nothing with those before it.
@@ -60,54 +72,48 @@ func (e *entry) message() *message.Message {
 	return msg
 }
 
+// decode makes a message of any fields. What is not as Watermill writes it is
+// said in the metadata; it never fails, since a subscription that ends at an
+// entry ends there again for ever.
 func (e *entry) decode() *message.Message {
-	var id, rawMetadata, payload string
-	var hasID, hasMetadata, hasPayload bool
-	var problem error
-	var extra []int // fields that Watermill does not know
-	for i := 0; i+1 < len(e.fields); i += 2 {
-		name, value := str(e.fields[i]), str(e.fields[i+1])
-		twice := false
-		switch name {
-		case fieldUUID:
-			twice, id, hasID = hasID, value, true
-		case fieldMetadata:
-			twice, rawMetadata, hasMetadata = hasMetadata, value, true
-		case fieldPayload:
-			twice, payload, hasPayload = hasPayload, value, true
-		default:
-			extra = append(extra, i)
-		}
-		if twice {
-			problem = first(problem, fmt.Errorf("the entry has the field %s twice", name))
-		}
+	if !e.hasUUID && !e.hasPayload {
+		return e.foreign()
 	}
-	if !hasID && !hasPayload {
-		problem = errors.New("the entry has no field " + fieldPayload)
-		msg := message.NewMessage(e.foreignUUID(), appendFields(nil, e.fields))
-		msg.Metadata = message.Metadata{header.Quarantine: problem.Error()}
-		return msg
-	}
+	metadata, problem := readMetadata(e.metadata)
+	id := string(e.uuid)
 	if !utf8.ValidString(id) {
-		id, problem = "", first(problem, fmt.Errorf("the field %s is not UTF-8", fieldUUID))
+		id, problem = "", first(problem, errors.New("the field "+fieldUUID+" is not UTF-8"))
 	}
 	if id == "" {
 		id = e.foreignUUID()
 	}
-	metadata, err := readMetadata(rawMetadata)
-	problem = first(problem, err)
-	for _, i := range extra {
-		problem = first(problem, keepExtra(metadata, str(e.fields[i]), str(e.fields[i+1])))
+	for i := 0; i+1 < len(e.extra); i += 2 {
+		problem = first(problem, keepExtra(metadata, string(e.extra[i]), string(e.extra[i+1])))
 	}
 	header.Strip(metadata)
 	if problem != nil {
 		metadata[header.Quarantine] = problem.Error()
 	}
 	msg := message.NewMessage(id, nil)
-	if hasPayload {
-		msg.Payload = []byte(payload)
+	if e.hasPayload {
+		msg.Payload = append([]byte{}, e.payload...)
 	}
 	msg.Metadata = metadata
+	return msg
+}
+
+// foreign makes a message of an entry that is none of Watermill's.
+func (e *entry) foreign() *message.Message {
+	fields := e.extra
+	if e.hasMetadata {
+		fields = append([][]byte{[]byte(fieldMetadata), e.metadata}, fields...)
+	}
+	b := binary.BigEndian.AppendUint32([]byte{0xdf}, uint32(len(fields)/2)) //nolint:gosec // what came in one reply
+	for _, f := range fields {
+		b = appendText(b, string(f))
+	}
+	msg := message.NewMessage(e.foreignUUID(), b)
+	msg.Metadata = message.Metadata{header.Quarantine: "the entry has no field " + fieldPayload}
 	return msg
 }
 
@@ -116,26 +122,14 @@ func keepExtra(metadata message.Metadata, name, value string) error {
 	if !utf8.ValidString(name) || !utf8.ValidString(value) {
 		return errors.New("a field of the entry is not UTF-8")
 	}
+	if name == fieldUUID || name == fieldMetadata || name == fieldPayload {
+		return fmt.Errorf("the entry has the field %s twice", name)
+	}
 	if _, taken := metadata[name]; taken {
 		return errors.New("a field of the entry has a name that the metadata has too")
 	}
 	metadata[name] = value
 	return nil
-}
-
-func str(v any) string {
-	s, _ := v.(string)
-	return s
-}
-
-// appendFields writes all fields as a msgpack map, so that nothing is lost of
-// an entry that somebody else has written.
-func appendFields(b []byte, fields []any) []byte {
-	b = binary.BigEndian.AppendUint32(append(b, 0xdf), uint32(len(fields)/2)) //nolint:gosec // what came in one reply
-	for _, f := range fields {
-		b = appendText(b, str(f))
-	}
-	return b
 }
 
 // foreignUUID gives an entry the same UUID whenever it is read.

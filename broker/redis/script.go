@@ -9,22 +9,15 @@ package redis
 // no part in anything: whoever claims next gets its entries.
 const returned = "sluicegate-returned"
 
-// readScript reads new entries for the active member alone, who may have
-// been frozen for longer than its lease. ARGV[3] is how many. Where there are
-// none it returns the id of the last one that the group was given.
-const readScript = `
-if redis.call('GET', KEYS[2]) ~= ARGV[2] then return redis.error_reply('LEASELOST another member is active') end
-local r = redis.call('XREADGROUP', 'GROUP', ARGV[1], ARGV[2], 'COUNT', ARGV[3], 'STREAMS', KEYS[1], '>')
-if r then return r[1][2] end
-for _, g in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
-  local group = {}
-  for i = 1, #g, 2 do group[g[i]] = g[i + 1] end
-  if group['name'] == ARGV[1] then return group['last-delivered-id'] end
-end
-return redis.error_reply('NOGROUP it is gone')`
-
 // ackScript marks the entries from ARGV[3] on that still belong to the member.
+// Those of the active member do.
 const ackScript = `
+if redis.call('GET', KEYS[2]) == ARGV[2] then
+  for i = 3, #ARGV, 1000 do
+    redis.call('XACK', KEYS[1], ARGV[1], unpack(ARGV, i, math.min(i + 999, #ARGV)))
+  end
+  return 1
+end
 for i = 3, #ARGV do
   local p = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1, ARGV[2])
   if p[1] then redis.call('XACK', KEYS[1], ARGV[1], ARGV[i]) end
