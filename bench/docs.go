@@ -22,8 +22,12 @@ func publish(dir string, rows []report.Row, about []string) error {
 	if err != nil {
 		return fmt.Errorf("read docs: %w", err)
 	}
+	pictures, err := draw(filepath.Join(dir, "bench"), rows)
+	if err != nil {
+		return err
+	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n```text\n%s\n```\n\n", strings.Join(about, "\n"))
+	fmt.Fprintf(&b, "\n```text\n%s\n```\n\n%s", strings.Join(about, "\n"), pictures)
 	if err := report.Table(&b, rows); err != nil {
 		return fmt.Errorf("write table: %w", err)
 	}

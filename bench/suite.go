@@ -6,6 +6,7 @@ import (
 	"github.com/sluicegate/sluicegate/bench/drain"
 	"github.com/sluicegate/sluicegate/bench/embedded"
 	"github.com/sluicegate/sluicegate/bench/env"
+	"github.com/sluicegate/sluicegate/bench/latency"
 )
 
 // sections is the order of the report.
@@ -19,6 +20,8 @@ var sections = []env.Section{
 	{Name: "redis", Quick: true, Run: drain.Redis},
 	{Name: "nats", Quick: true, Run: drain.NATS},
 	{Name: "amqp", Quick: true, Run: drain.AMQP},
+	{Name: "latency", Quick: true, Run: latency.Run},
+	{Name: "commits", Run: latency.Commits},
 }
 
 // jobs are what a child process can be started for.

@@ -68,6 +68,7 @@ var all = map[string]Contender{
 	PlainPoll:     {Outbox: newPlainOutbox, Relay: plainRelay(plainSettings{poll: tunedPoll}), Ordered: true},
 	Ours:          {Outbox: newOurOutbox, Relay: ourRelay(ourSettings{}), Ordered: true},
 	OursNoHistory: {Outbox: newOurOutbox, Relay: ourRelay(ourSettings{noHistory: true}), Ordered: true},
+	OursNotify:    {Outbox: newNotifyOutbox, Relay: newNotifyRelay, Ordered: true},
 	OursTakeover:  {Outbox: newPlainOutbox, Relay: ourRelay(ourSettings{takeover: true}), Ordered: true},
 	RawOurs:       {Outbox: newOurOutbox, Relay: newRawOurs, Ordered: true},
 	RawFastest:    {Outbox: newOurOutbox, Relay: newRawFastest, Ordered: true},

@@ -21,6 +21,7 @@ import (
 // ourOutbox writes with our outbox, with its defaults.
 type ourOutbox struct {
 	place  Place
+	notify bool
 	outbox *forwarder.Outbox
 }
 
@@ -45,6 +46,7 @@ func (o *ourOutbox) Write(ctx context.Context, tx *sql.Tx, msgs []workload.Keyed
 type ourSettings struct {
 	noHistory bool
 	takeover  bool
+	notify    bool
 }
 
 // ours is our relay, or our takeover of Watermill's table.
@@ -68,6 +70,9 @@ func (o *ours) Open(ctx context.Context) error {
 	}
 	if o.broker, err = openBroker(ctx, o.place.BrokerURL); err != nil {
 		return err
+	}
+	if o.settings.notify {
+		return errNoNotify
 	}
 	outbox, err := forwarder.New(o.db, forwarder.Config{})
 	if err != nil {

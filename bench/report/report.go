@@ -154,7 +154,7 @@ func or(a, b string) string {
 
 // Short returns an error on one line and not too long.
 func Short(err error) string {
-	text := strings.Join(strings.Fields(err.Error()), " ")
+	text := strings.Join(strings.Fields(strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")), " ")
 	if r := []rune(text); len(r) > 300 {
 		text = string(r[:300]) + "…"
 	}

@@ -90,7 +90,7 @@ func TestTheFileHasTheFieldsThatProgramsRead(t *testing.T) {
 			}
 		}
 	}
-	if rows[4]["error"] != "no server" {
+	if rows[4]["error"] != "no; server" {
 		t.Errorf("the failed row says %v", rows[4]["error"])
 	}
 }
@@ -100,7 +100,7 @@ func TestTheTableIsMarkdown(t *testing.T) {
 	if err := report.Table(&b, judged()); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"| 120,000 ", "| 40.0 ×", "| 1.50 ", "| –", "≥ 40 × plain: 40.00, met", "≥ 0.9 of raw: 0.75, **not met**", "no server"} {
+	for _, want := range []string{"| 120,000 ", "| 40.0 ×", "| 1.50 ", "| –", "≥ 40 × plain: 40.00, met", "≥ 0.9 of raw: 0.75, **not met**", "no; server"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())
 		}

@@ -115,6 +115,29 @@ func (k *Kafka) read(ctx context.Context, topic string, each func(value []byte))
 	}
 }
 
+// Follow subscribes to the first partition of an empty topic, closes
+// subscribed, and calls each with every record until ctx ends.
+func (k *Kafka) Follow(ctx context.Context, topic string, subscribed chan<- struct{}, each func(value []byte)) error {
+	consumer, err := sarama.NewConsumerFromClient(k.client)
+	if err != nil {
+		return fmt.Errorf("follow topic: %w", err)
+	}
+	partition, err := consumer.ConsumePartition(topic, 0, sarama.OffsetOldest) // it is empty: so nothing is missed
+	if err != nil {
+		return fmt.Errorf("follow topic: %w", err)
+	}
+	defer func() { _ = partition.Close() }() // what was read was read
+	close(subscribed)
+	for {
+		select {
+		case m := <-partition.Messages():
+			each(m.Value)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
 // Settings returns lines about the cluster and its durability.
 func (k *Kafka) Settings() ([]string, error) {
 	out := []string{fmt.Sprintf("brokers=%d", len(k.client.Brokers())), "replication=1"}

@@ -129,8 +129,12 @@ func trial(ctx context.Context, c Case, warmUp bool) (Sample, error) {
 func Rows(results []Result) []report.Row {
 	var rows []report.Row
 	for _, r := range results {
-		for _, m := range r.Metrics {
-			rows = append(rows, r.row(m))
+		for i, m := range r.Metrics {
+			row := r.row(m)
+			if i > 0 { // said once
+				row.CPU, row.Memory, row.Note = 0, 0, ""
+			}
+			rows = append(rows, row)
 		}
 	}
 	return rows

@@ -116,3 +116,10 @@ func (a *Audit) Note(ordered bool) string {
 func (a *Audit) String() string {
 	return fmt.Sprintf("%d records: %d missing, %d unknown, %d repeated, %d out of order", a.records, a.missing, a.unknown, a.repeated, a.inversion)
 }
+
+// Seq returns the place that is written in a payload.
+func Seq(payload []byte) (int, bool) {
+	var o order
+	err := json.Unmarshal(payload, &o)
+	return o.Seq, err == nil
+}
