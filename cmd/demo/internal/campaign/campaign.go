@@ -9,10 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -21,9 +17,7 @@ import (
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/ledger"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/node"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/progress"
-	"github.com/sluicegate/sluicegate/cmd/demo/internal/role"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/settings"
-	"github.com/sluicegate/sluicegate/cmd/demo/internal/shop"
 	"github.com/sluicegate/sluicegate/internal/database"
 )
 
@@ -37,7 +31,7 @@ func Run(ctx context.Context, s settings.Settings, display *progress.Display, lo
 // away, to see that the ledger finds out.
 func runWith(parent context.Context, s settings.Settings, display *progress.Display, logger *slog.Logger, adjust func(*node.Config)) (_ Summary, err error) {
 	// The folder goes last, when nothing in it is open any more.
-	url, remove, err := databaseURL(s)
+	url, remove, err := node.DatabaseURL(s.Database)
 	if err != nil {
 		return Summary{}, err
 	}
@@ -72,18 +66,6 @@ func runWith(parent context.Context, s settings.Settings, display *progress.Disp
 // ErrInterrupted says that a run was stopped before its end: its ledger would
 // say nothing.
 var ErrInterrupted = errors.New("interrupted before the end")
-
-// databaseURL returns the database of a run and what removes it.
-func databaseURL(s settings.Settings) (url string, remove func() error, err error) {
-	if s.Database != "" {
-		return s.Database, func() error { return nil }, nil
-	}
-	folder, err := os.MkdirTemp("", "sluicegate-demo-")
-	if err != nil {
-		return "", nil, fmt.Errorf("make temporary folder: %w", err)
-	}
-	return database.SQLiteURL(filepath.Join(folder, "shop.db")), func() error { return os.RemoveAll(folder) }, nil
-}
 
 // run is one run.
 type run struct {
@@ -129,37 +111,24 @@ func (r *run) nodeConfig(source database.Source, logger *slog.Logger) node.Confi
 
 // do has everything work, and reads the ledger when nothing moves any more.
 func (r *run) do(ctx context.Context) (Summary, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	url, stop, err := r.node.House(ctx)
 	if err != nil {
-		return Summary{}, fmt.Errorf("listen: %w", err)
+		return Summary{}, err
 	}
-	server := shop.NewServer(r.node.API(role.All))
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	work, stop := context.WithCancel(context.WithoutCancel(ctx))
-	worked := make(chan error, 1)
-	go func() { worked <- r.node.Run(work, role.All) }()
-
-	url := "http://" + listener.Addr().String()
 	r.display.Say("%s: %d orders with seed %d to %s, while things break on purpose", r.name, r.settings.Orders, r.settings.Seed, url)
 	r.client = newClient(url, r.settings.Seed, r.settings.Orders)
 	accepted, placeErr := r.place(ctx)
 	late := r.drained(ctx)
 
-	stop()
-	runErr := <-worked
+	stopErr := stop()
+	r.display.Done()
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
-	shutErr := server.Shutdown(ending)
-	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-		shutErr = errors.Join(shutErr, err)
-	}
-	r.display.Done()
 	facts, err := r.node.Facts(ending)
 	if err != nil {
-		return Summary{}, errors.Join(err, runErr, shutErr)
+		return Summary{}, errors.Join(err, stopErr)
 	}
-	return r.summary(facts, accepted, placeErr, runErr, shutErr, late), nil
+	return r.summary(facts, accepted, placeErr, stopErr, late), nil
 }
 
 // place places the orders and shows how that goes.

@@ -117,7 +117,7 @@ func newRoot(p program, args []string) *cobra.Command {
 	flag(f, "topic-suffix", "TEXT", "", "ends the names of topics and consumer groups: shops that share a broker and no database must differ in it")
 	flag(f, "drain-timeout", "DURATION", "10s", "how long handlers at work may go on after SIGTERM")
 	flag(f, "log-level", "LEVEL", "info", "debug, info, warn or error")
-	root.AddCommand(serve)
+	root.AddCommand(serve, p.loadCommand())
 	return root
 }
 
@@ -128,8 +128,8 @@ func common(f *pflag.FlagSet) {
 	flag(f, "config", "FILE", "", "YAML file with these settings, written with _ for -")
 }
 
-// load gathers the settings; its error is one of usage.
-func (p program) load(c *cobra.Command, cmd settings.Command) (settings.Settings, error) {
+// gather gathers the settings; its error is one of usage.
+func (p program) gather(c *cobra.Command, cmd settings.Command) (settings.Settings, error) {
 	in := settings.Input{Command: cmd, Flags: map[string]string{}, Env: p.env}
 	c.Flags().Visit(func(f *pflag.Flag) { in.Flags[f.Name] = f.Value.String() })
 	if file, ok := in.Flags["config"]; ok {

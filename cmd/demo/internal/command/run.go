@@ -2,7 +2,6 @@ package command
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 
 	"github.com/spf13/cobra"
@@ -40,7 +39,7 @@ was asked for; then all mistakes are told, and nothing was connected.`
 var errLedger = errors.New("the ledger is wrong")
 
 func (p program) run(c *cobra.Command) error {
-	s, err := p.load(c, settings.Run)
+	s, err := p.gather(c, settings.Run)
 	if err != nil {
 		return err
 	}
@@ -50,18 +49,5 @@ func (p program) run(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	for _, problem := range summary.Problems() {
-		fmt.Fprintf(p.stderr, "demo: %s\n", problem)
-	}
-	write := summary.WriteText
-	if s.Output == settings.JSON {
-		write = summary.WriteJSON
-	}
-	if err := write(p.stdout); err != nil {
-		return err
-	}
-	if !summary.Exact() {
-		return errLedger
-	}
-	return nil
+	return p.report(s, summary)
 }

@@ -41,7 +41,7 @@ const consumer = "shop"
 const idPrefix = "order-"
 
 func (p program) serve(c *cobra.Command) (err error) {
-	s, err := p.load(c, settings.Serve)
+	s, err := p.gather(c, settings.Serve)
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,6 @@ import (
 	"github.com/sluicegate/sluicegate/alert"
 	"github.com/sluicegate/sluicegate/alert/slogchannel"
 	"github.com/sluicegate/sluicegate/broker"
-	_ "github.com/sluicegate/sluicegate/broker/kafka" // kafka://
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/fault"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/ledger"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/role"

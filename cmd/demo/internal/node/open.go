@@ -9,7 +9,6 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
-	_ "github.com/sluicegate/sluicegate/broker/memory" // memory://
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/role"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/shop"
 	"github.com/sluicegate/sluicegate/middleware/idempotency"

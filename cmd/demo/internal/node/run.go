@@ -121,18 +121,21 @@ func (n *Node) serve(ctx context.Context, service shop.Service) error {
 	if n.cfg.BreakSubscriber != nil {
 		sub = n.cfg.BreakSubscriber(service.Name, sub, n.broker.Capabilities())
 	}
-	if service.Output == "" {
-		err = stack.Handle(router, service.Name, service.Topic, sub, func(ctx context.Context, tx *sql.Tx, msg *message.Message) error { //nolint:contextcheck // as above
-			_, err := service.Handle(ctx, tx, msg)
-			return err
-		})
-	} else {
-		err = stack.HandleProducing(router, service.Name, service.Topic, sub, service.Output, service.Handle) //nolint:contextcheck // as above
-	}
-	if err != nil {
+	if err := n.install(stack, router, service, sub); err != nil { //nolint:contextcheck // as above
 		return err
 	}
 	return stack.Run(ctx, router)
+}
+
+// install gives the service its messages: many in one transaction where the dedup
+// rows are in it, and else each by itself.
+func (n *Node) install(stack *sluicegate.Stack, router *message.Router, service shop.Service, sub message.Subscriber) error {
+	if n.store.records == nil {
+		return stack.HandleBatchProducing(router, service.Name, service.Topic, sub, service.Output, service.Handle, sluicegate.BatchConfig{})
+	}
+	return stack.HandleProducing(router, service.Name, service.Topic, sub, service.Output, func(ctx context.Context, tx *sql.Tx, msg *message.Message) ([]*message.Message, error) {
+		return service.Handle(ctx, tx, []*message.Message{msg})
+	})
 }
 
 // observe tells Config.Observe, and the log in so many words as it takes to

@@ -17,6 +17,9 @@ const (
 	keySeed        = "seed"
 	keyOutput      = "output"
 	keyDeadline    = "deadline"
+	keyClients     = "clients"
+	keySeconds     = "seconds"
+	keyProfile     = "cpu_profile"
 	keyListen      = "listen"
 	keyInsecure    = "insecure_listen"
 	keyRoles       = "roles"
@@ -40,6 +43,9 @@ var fields = []field{
 	{key: keySeed, fallback: "1"},
 	{key: keyOutput, fallback: string(Text)},
 	{key: keyDeadline, fallback: "2m"},
+	{key: keyClients, fallback: "64"},
+	{key: keySeconds, fallback: "60"},
+	{key: keyProfile},
 	{key: keyListen, fallback: "127.0.0.1:8080"},
 	{key: keyInsecure, fallback: "false"},
 	{key: keyRoles, fallback: "api,relay,payment,stock,points,shipping"},

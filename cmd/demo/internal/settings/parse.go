@@ -22,6 +22,9 @@ import (
 // MaxOrders is how many orders a run may place: all are remembered.
 const MaxOrders = 1_000_000
 
+// MaxClients is how many clients a load may have.
+const MaxClients = 1000
+
 // parse checks each value by itself.
 func (v values) parse(problems *Problems) Settings {
 	s := Settings{Broker: v.text(keyBroker), ListenSet: v.given(keyListen)}
@@ -42,6 +45,11 @@ func (v values) parse(problems *Problems) Settings {
 	}
 	s.Orders, err = number(v.text(keyOrders), 1, MaxOrders)
 	check(keyOrders, err)
+	s.Clients, err = number(v.text(keyClients), 1, MaxClients)
+	check(keyClients, err)
+	s.Seconds, err = number(v.text(keySeconds), 1, 3600)
+	check(keySeconds, err)
+	s.CPUProfile = v.text(keyProfile)
 	s.Seed, err = strconv.ParseUint(v.text(keySeed), 10, 64)
 	if err != nil {
 		check(keySeed, fmt.Errorf("must be a whole number from 0 to %d", uint64(math.MaxUint64)))

@@ -23,6 +23,10 @@ type Settings struct {
 	Output   Output        // how a run reports
 	Deadline time.Duration // how long a run may take
 
+	Clients    int    // how many clients place orders in a load
+	Seconds    int    // for how long
+	CPUProfile string // file for a profile of the load; empty: none
+
 	Listen       string // host:port of the HTTP server
 	ListenSet    bool   // it was asked for
 	Roles        role.Set
@@ -46,8 +50,9 @@ type Command string
 
 // The commands.
 const (
-	Run   Command = "run"
-	Serve Command = "serve"
+	Run    Command = "run"
+	Serve  Command = "serve"
+	Strain Command = "load"
 )
 
 // LogValue keeps secrets out of logs.

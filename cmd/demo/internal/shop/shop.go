@@ -43,6 +43,7 @@ type Faults interface {
 type Shop struct {
 	cfg          Config
 	placed, paid string // topics
+	insert       string // the statement of an order
 }
 
 // New returns a shop.
@@ -54,7 +55,10 @@ func New(cfg Config) *Shop {
 		cfg.Faults = noFaults{}
 	}
 	t := Topics(cfg.TopicSuffix)
-	return &Shop{cfg: cfg, placed: t.Placed, paid: t.Paid}
+	return &Shop{
+		cfg: cfg, placed: t.Placed, paid: t.Paid,
+		insert: cfg.Dialect.Bind("INSERT INTO orders (id, customer, sku, quantity, amount, status, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)"),
+	}
 }
 
 // TopicNames are the topics of a shop.
@@ -76,41 +80,6 @@ type injected struct{ error }
 
 // ErrNotFound says that there is no such order.
 var ErrNotFound = errors.New("no such order")
-
-// Place commits o and its message in one transaction, and returns the order's
-// id. After an error of the commit itself it is unknown whether it took effect.
-func (s *Shop) Place(ctx context.Context, o Order) (id string, err error) {
-	o.ID, o.Status, o.CreatedAt = s.cfg.NewID(), Placed, time.Now()
-	tx, err := s.cfg.DB.BeginTx(ctx, s.cfg.Dialect.TxOptions())
-	if err != nil {
-		return "", fmt.Errorf("begin order: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			_ = tx.Rollback()
-		}
-	}()
-	_, err = tx.ExecContext(ctx, s.cfg.Dialect.Bind("INSERT INTO orders (id, customer, sku, quantity, amount, status, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)"),
-		o.ID, o.Customer, o.SKU, o.Quantity, o.Amount.String(), o.Status, o.CreatedAt.UnixMicro())
-	if err != nil {
-		return "", fmt.Errorf("insert order: %w", err)
-	}
-	msg, err := newMessage(o)
-	if err != nil {
-		return "", err
-	}
-	if err := s.cfg.Outbox.Publish(ctx, tx, s.placed, msg); err != nil {
-		return "", fmt.Errorf("publish order: %w", err)
-	}
-	if err := s.cfg.Faults.BeforeCommit(o); err != nil {
-		return "", &injected{err}
-	}
-	if err := tx.Commit(); err != nil {
-		return "", fmt.Errorf("commit order: %w", err)
-	}
-	s.cfg.Outbox.Wake()
-	return o.ID, nil
-}
 
 // newMessage tells of o. A customer's messages keep their order; the order's id
 // is the key under which a service acts once, whatever carried the message.
