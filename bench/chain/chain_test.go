@@ -49,3 +49,19 @@ func BenchmarkBatch(b *testing.B) {
 		b.ReportMetric(batch/single, "ratio")
 	}
 }
+
+func BenchmarkRedis(b *testing.B) {
+	url := os.Getenv("REDIS_URL")
+	if url == "" {
+		b.Skip("REDIS_URL is not set")
+	}
+	for b.Loop() {
+		ours, plain, err := Redis(b.Context(), url)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(ours, "ours/s")
+		b.ReportMetric(plain, "plain/s")
+		b.ReportMetric(ours/plain, "ratio")
+	}
+}

@@ -1,6 +1,7 @@
-// Package redis keeps idempotency records in Redis: a hash for each, and one
-// script for each operation, so that every operation is atomic, judges time by
-// the server's clock and works in a cluster.
+// Package redis keeps idempotency records in Redis: a string for each, and one
+// command or script for each operation, so that every operation is atomic, judges time by
+// the server's clock and works in a cluster. Operations that are asked for at the
+// same time share a pipeline.
 package redis
 
 import (
@@ -30,8 +31,9 @@ type Config struct {
 
 // Store keeps records in Redis.
 type Store struct {
-	client goredis.UniversalClient
-	prefix string
+	client  goredis.UniversalClient
+	scripts *combiner
+	prefix  string
 }
 
 var (
@@ -56,7 +58,7 @@ func New(client goredis.UniversalClient, cfg Config) (*Store, error) {
 			return nil, fmt.Errorf("Config.Prefix: %q: no part between colons may be empty or a number", cfg.Prefix)
 		}
 	}
-	return &Store{client: client, prefix: cfg.Prefix}, nil
+	return &Store{client: client, scripts: &combiner{client: client}, prefix: cfg.Prefix}, nil
 }
 
 // key writes k so that no two keys, under no two prefixes, are alike: the length
@@ -74,6 +76,19 @@ func (s *Store) Claim(ctx context.Context, c idemstore.Claim) (idemstore.Record,
 	c, err := c.Normalize()
 	if err != nil {
 		return idemstore.Record{}, err
+	}
+	// A plain command wins what is not there; whatever else there is, the script
+	// tells, also that a first try of this one did arrive.
+	key, err := s.key(c.Key)
+	if err != nil {
+		return idemstore.Record{}, err
+	}
+	err = s.scripts.set(ctx, key, fresh(c), millis(c.Lease)+millis(c.Retention))
+	if err == nil {
+		return idemstore.Record{Verdict: idemstore.Won, State: idemstore.Processing, Attempt: max(c.Attempt, 1)}, nil
+	}
+	if !errors.Is(err, goredis.Nil) {
+		return idemstore.Record{}, fmt.Errorf("claim in redis: %w", mark(ctx, err))
 	}
 	reply, err := s.run(ctx, claimScript, c.Key, c.Token, c.Fingerprint, millis(c.Lease), millis(c.Retention), c.Attempt)
 	if err != nil {
@@ -99,11 +114,11 @@ func (s *Store) Complete(ctx context.Context, k idemstore.Key, token string, res
 	if err := idemstore.CheckTerm("retention", retention); err != nil {
 		return err
 	}
-	has := 1
-	if result == nil {
-		has, result = 0, []byte{}
+	stored := []byte{'0'}
+	if result != nil {
+		stored = append([]byte{'1'}, result...)
 	}
-	return s.owned(ctx, "complete", completeScript, k, token, millis(retention), has, result)
+	return s.owned(ctx, "complete", completeScript, k, token, millis(retention), stored)
 }
 
 // Release gives the owner's record up.
@@ -151,8 +166,7 @@ func (s *Store) run(ctx context.Context, script *goredis.Script, k idemstore.Key
 	if err != nil {
 		return nil, err
 	}
-	// EVALSHA, and EVAL where the server does not know the script yet.
-	reply, err := script.Run(ctx, s.client, []string{key}, args...).Result()
+	reply, err := s.scripts.run(ctx, script, key, args...)
 	if err != nil {
 		return nil, mark(ctx, err)
 	}

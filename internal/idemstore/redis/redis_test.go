@@ -158,8 +158,9 @@ func (h *keyHook) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.
 
 func (h *keyHook) ProcessHook(next goredis.ProcessHook) goredis.ProcessHook {
 	return func(ctx context.Context, cmd goredis.Cmder) error {
-		if args := cmd.Args(); len(args) > 3 && strings.HasPrefix(cmd.Name(), "eval") {
-			if key, ok := args[3].(string); ok && !slices.Contains(h.keys, key) {
+		at := map[string]int{"set": 1, "eval": 3, "evalsha": 3}[cmd.Name()]
+		if args := cmd.Args(); at > 0 && len(args) > at {
+			if key, ok := args[at].(string); ok && !slices.Contains(h.keys, key) {
 				h.keys = append(h.keys, key)
 			}
 		}
