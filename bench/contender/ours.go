@@ -28,8 +28,11 @@ type ourOutbox struct {
 func newOurOutbox(p Place) Outbox { return &ourOutbox{place: p} }
 
 func (o *ourOutbox) Prepare(ctx context.Context, db *sql.DB) error {
-	var err error
-	if o.outbox, err = forwarder.New(db, forwarder.Config{}); err != nil {
+	config, err := outboxConfig(o.place, db, o.notify)
+	if err != nil {
+		return err
+	}
+	if o.outbox, err = forwarder.New(db, config); err != nil {
 		return err
 	}
 	return o.outbox.Migrate(ctx)
@@ -71,10 +74,11 @@ func (o *ours) Open(ctx context.Context) error {
 	if o.broker, err = openBroker(ctx, o.place.BrokerURL); err != nil {
 		return err
 	}
-	if o.settings.notify {
-		return errNoNotify
+	config, err := outboxConfig(o.place, o.db, o.settings.notify)
+	if err != nil {
+		return err
 	}
-	outbox, err := forwarder.New(o.db, forwarder.Config{})
+	outbox, err := forwarder.New(o.db, config)
 	if err != nil {
 		return err
 	}
