@@ -15,6 +15,11 @@ const (
 	// are others each time, so that a handful that the broker refuses cannot
 	// pass for a broker that is away.
 	probeSize = 32
+	// firstSize is the size of a lane's first batch.
+	firstSize = 500
+	// A full round that took less than quickRound is followed by a larger one,
+	// one that took longer than slowRound by a smaller one.
+	quickRound, slowRound = 100 * time.Millisecond, time.Second
 	// spareHolds is how many blocks beyond a whole batch may wait.
 	spareHolds = 1024
 )
@@ -32,7 +37,8 @@ type lane struct {
 
 	windows  map[int]*window
 	holds    holds
-	perShard int
+	size     int       // of the next batch
+	perShard int       // at most of each shard
 	turn     int       // which shard is read first, so that none is last for ever
 	swept    time.Time // last sweep
 	idle     backoff
@@ -50,6 +56,7 @@ func (r *Relay) newLane(index int, wake <-chan struct{}) *lane {
 		nudge:   make(chan struct{}, 1),
 		slots:   make(chan struct{}, c.Concurrency),
 		windows: map[int]*window{}, holds: holds{},
+		size:     min(firstSize, c.BatchSize),
 		idle:     backoff{low: c.PollMin, high: c.PollMax},
 		away:     backoff{low: c.RetryMin, high: c.RetryMax},
 		database: backoff{low: c.RetryMin, high: c.RetryMax},
@@ -138,11 +145,22 @@ func (l *lane) reads(held []lease.Held, now time.Time, sweep bool) []shardRead {
 // adapt sets how many rows the next read asks of each shard: an equal part of
 // the batch, more where few shards hold most of the rows.
 func (l *lane) adapt(shardCount int, res readResult) {
-	base := max((l.relay.cfg.BatchSize+shardCount-1)/shardCount, 1)
+	base := max((l.size+shardCount-1)/shardCount, 1)
 	switch {
 	case l.perShard < base || !res.full:
 		l.perShard = base
 	case res.skewed:
-		l.perShard = min(l.perShard*2, l.relay.cfg.BatchSize)
+		l.perShard = min(l.perShard*2, l.size)
+	}
+}
+
+// resize fits the size of the next batch to how long a full one took: larger
+// ones cost less a message, smaller ones repeat less and stay within deadlines.
+func (l *lane) resize(took time.Duration) {
+	switch most := l.relay.cfg.BatchSize; {
+	case took < quickRound:
+		l.size = min(2*l.size, most)
+	case took > slowRound:
+		l.size = max(l.size/2, min(firstSize/4, most))
 	}
 }

@@ -13,7 +13,9 @@ const MaxLanes = 4
 // field is its default; negative values are errors.
 type RelayConfig struct {
 	// BatchSize is how many messages one lane reads, publishes and settles at
-	// once, and so how many a crash may repeat. Default 1000, at most 10000.
+	// once, at most, and so how many a crash may repeat. A lane begins with 500
+	// and doubles while full batches take less than 100 ms, and halves where they
+	// take more than a second. Default 2000, at most 10000.
 	BatchSize int
 	// BatchBytes ends a batch early, in bytes of payload, metadata and key.
 	// Default 16 MiB.
@@ -90,7 +92,7 @@ func (c RelayConfig) withDefaults() (RelayConfig, error) {
 			errs = append(errs, fmt.Errorf("RelayConfig.%s: %v is less than %v", name, *field, low))
 		}
 	}
-	number("BatchSize", &c.BatchSize, 1000, 10000)
+	number("BatchSize", &c.BatchSize, 2000, 10000)
 	number("BatchBytes", &c.BatchBytes, 16<<20, 1<<30)
 	number("Lanes", &c.Lanes, 2, MaxLanes)
 	number("Concurrency", &c.Concurrency, 32, 4096)

@@ -75,7 +75,7 @@ func (l *lane) fetch(ctx context.Context, held []lease.Held) (readResult, error)
 		l.swept = now
 		l.forgetOld(now)
 	}
-	limit := l.relay.cfg.BatchSize
+	limit := l.size
 	perShard := max(l.perShard, (limit+len(held)-1)/len(held))
 	if l.away.count > 0 {
 		limit = min(limit, probeSize)
@@ -130,6 +130,7 @@ func (l *lane) deliver(ctx context.Context, res readResult, leases map[int]lease
 	case l.away.count > 0:
 		return l.awayPause()
 	case res.full:
+		l.resize(time.Since(started))
 		return pause{}
 	default:
 		return l.idlePause(leases)
