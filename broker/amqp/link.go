@@ -44,21 +44,22 @@ func (d *driver) dial(ctx context.Context) (*link, error) {
 
 func (d *driver) dialHost(ctx context.Context, addr string) (*link, error) {
 	dialer := net.Dialer{Timeout: d.dialTimeout, KeepAlive: 30 * time.Second}
-	conn, err := dialer.DialContext(ctx, "tcp", addr)
+	plain, err := dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
 	// The client library takes the deadline away once it has logged in.
-	if err := conn.SetDeadline(time.Now().Add(d.dialTimeout)); err != nil {
-		_ = conn.Close()
+	if err := plain.SetDeadline(time.Now().Add(d.dialTimeout)); err != nil {
+		_ = plain.Close()
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = plain.Close() })
+	defer stop()
+	conn := plain
 	if d.tls != nil {
-		conn, err = handshake(ctx, conn, d.tls, addr)
-	}
-	if err != nil {
-		return nil, err
+		if conn, err = handshake(ctx, plain, d.tls, addr); err != nil {
+			return nil, err
+		}
 	}
 	w := newWire(conn)
 	l, err := d.login(w)
