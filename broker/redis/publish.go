@@ -260,7 +260,7 @@ func (t *run) read(ctx context.Context, l *line, replies *reply, broken error, r
 			continue
 		}
 		if _ = replies.text(); replies.err != nil {
-			t.fail(results, first(broken, l.d.away(ctx, replies.err)))
+			t.fail(results, first(broken, l.judge(ctx, replies.err)))
 			return
 		}
 	}
