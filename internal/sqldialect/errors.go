@@ -21,6 +21,14 @@ type code struct {
 // field of go-sql-driver/mysql and mattn/go-sqlite3.
 func codeOf(err error) (code, bool) {
 	for ; err != nil; err = errors.Unwrap(err) {
+		if joined, ok := err.(interface{ Unwrap() []error }); ok { // pgx tells of each address that it tried
+			for _, err := range joined.Unwrap() {
+				if c, ok := codeOf(err); ok {
+					return c, true
+				}
+			}
+			return code{}, false
+		}
 		if s, ok := err.(interface{ SQLState() string }); ok {
 			return code{state: s.SQLState()}, true
 		}
