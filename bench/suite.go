@@ -2,6 +2,7 @@ package main
 
 import (
 	"github.com/sluicegate/sluicegate/bench/child"
+	"github.com/sluicegate/sluicegate/bench/consuming"
 	"github.com/sluicegate/sluicegate/bench/contender"
 	"github.com/sluicegate/sluicegate/bench/drain"
 	"github.com/sluicegate/sluicegate/bench/embedded"
@@ -22,6 +23,9 @@ var sections = []env.Section{
 	{Name: "amqp", Quick: true, Run: drain.AMQP},
 	{Name: "latency", Quick: true, Run: latency.Run},
 	{Name: "commits", Run: latency.Commits},
+	{Name: "chain", Run: consuming.Memory},
+	{Name: "claims", Run: consuming.Redis},
+	{Name: "inbox", Run: consuming.SQL},
 }
 
 // jobs are what a child process can be started for.
