@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -28,6 +29,7 @@ type reader struct {
 	*subscription
 	perShard int
 	swept    time.Time
+	last     time.Time // when the last read began
 	idle     time.Duration
 	failures int
 }
@@ -103,8 +105,8 @@ type readPlan struct {
 	claims   []*claim
 	shards   []int16
 	floors   []int64
-	held     []int64 // ids left out
-	failing  []int64 // key hashes left out
+	held     [][]int64 // ids left out, by shard
+	failing  [][]int64 // key hashes left out, by shard
 	perShard int
 	limit    int
 }
@@ -132,21 +134,20 @@ func (r *reader) plan() readPlan {
 		}
 		q.claims = append(q.claims, c)
 		q.shards, q.floors = append(q.shards, int16(c.held.Part)), append(q.floors, floor) //nolint:gosec // less than 32
-		for id := range c.items {
-			q.held = append(q.held, id)
-		}
+		q.held = append(q.held, slices.Collect(maps.Keys(c.items)))
+		q.failing = append(q.failing, slices.Collect(maps.Keys(c.failing)))
 		for hash := range c.failing {
-			q.failing = append(q.failing, hash)
 			behind += c.keys[hash]
 		}
 	}
 	if len(q.claims) == 0 || r.bytes >= maxHeldBytes {
 		return readPlan{}
 	}
-	if q.limit = min(r.prefetch-r.held+behind, r.hardLimit()-r.held); q.limit < min(r.prefetch/8, r.concurrency) {
+	q.limit = min(r.prefetch-r.held+behind, r.hardLimit()-r.held)
+	if q.limit < r.prefetch/4 && now.Sub(r.last) < r.pollMax {
 		return readPlan{} // too little to be worth a read
 	}
-	if sweep {
+	if r.last = now; sweep {
 		r.swept = now
 	}
 	q.perShard = max(r.perShard, (q.limit+len(q.claims)-1)/len(q.claims))
@@ -285,16 +286,9 @@ func (s *store) pendingQuery(group int64, q readPlan) (string, []any) {
 		return fmt.Sprintf(`SELECT s.shard, p.message_id, p.key_hash FROM unnest(CAST($1 AS SMALLINT[]), CAST($2 AS BIGINT[])) AS s (shard, floor)
 CROSS JOIN LATERAL (SELECT message_id, key_hash FROM %s WHERE group_id = $3 AND shard = s.shard AND message_id > s.floor
 AND message_id <> ALL(CAST($4 AS BIGINT[])) AND key_hash <> ALL(CAST($5 AS BIGINT[])) ORDER BY message_id LIMIT $6) p`, s.tables.pending),
-			[]any{q.shards, q.floors, group, nonNil(q.held), nonNil(q.failing), q.perShard}
+			[]any{q.shards, q.floors, group, flat(q.held), flat(q.failing), q.perShard}
 	}
 	var b []byte
-	without := ""
-	if len(q.held) > 0 {
-		without += " AND message_id NOT IN (" + join64(q.held) + ")"
-	}
-	if len(q.failing) > 0 {
-		without += " AND key_hash NOT IN (" + join64(q.failing) + ")"
-	}
 	start, end := "(", ")"
 	if s.dialect == sqldialect.SQLite { // takes no LIMIT in a part of a compound
 		start, end = "SELECT * FROM (", ")"
@@ -303,15 +297,24 @@ AND message_id <> ALL(CAST($4 AS BIGINT[])) AND key_hash <> ALL(CAST($5 AS BIGIN
 		if i > 0 {
 			b = append(b, " UNION ALL "...)
 		}
+		without := ""
+		if held := q.held[i]; len(held) > 0 {
+			without += " AND message_id NOT IN (" + join64(held) + ")"
+		}
+		if failing := q.failing[i]; len(failing) > 0 {
+			without += " AND key_hash NOT IN (" + join64(failing) + ")"
+		}
 		b = fmt.Appendf(b, "%sSELECT shard, message_id, key_hash FROM %s WHERE group_id = %d AND shard = %d AND message_id > %d%s ORDER BY message_id LIMIT %d%s",
 			start, s.tables.pending, group, shard, q.floors[i], without, q.perShard, end)
 	}
 	return string(b), nil
 }
 
-func nonNil(ids []int64) []int64 {
-	if ids == nil {
-		return []int64{}
+// flat joins lists to one that is not nil, which would be NULL.
+func flat(lists [][]int64) []int64 {
+	out := []int64{}
+	for _, l := range lists {
+		out = append(out, l...)
 	}
-	return ids
+	return out
 }
