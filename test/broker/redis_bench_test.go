@@ -51,8 +51,8 @@ func redisBatchOf(topic string) []broker.Outgoing {
 	return batch
 }
 
-// lanes runs b.N batches in two lanes at once, as the relay does.
-func lanes(b *testing.B, f func() error) {
+// redisLanes runs b.N batches in two lanes at once, as the relay does.
+func redisLanes(b *testing.B, f func() error) {
 	b.Helper()
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -77,7 +77,7 @@ func BenchmarkRedisPublish(b *testing.B) {
 	b.Run("ours", func(b *testing.B) {
 		ours, _, topic := benchRedis(b, "")
 		batch := redisBatchOf(topic)
-		lanes(b, func() error {
+		redisLanes(b, func() error {
 			for _, err := range ours.PublishBatch(b.Context(), batch) {
 				if err != nil {
 					return err
@@ -90,7 +90,7 @@ func BenchmarkRedisPublish(b *testing.B) {
 		_, c, topic := benchRedis(b, "")
 		batch := redisBatchOf(topic)
 		metadata := []byte("\x81\xaesluicegate_key\xa9order-123")
-		lanes(b, func() error {
+		redisLanes(b, func() error {
 			pipe := c.Pipeline()
 			for _, m := range batch {
 				pipe.Do(b.Context(), "xadd", topic, "*", "_watermill_message_uuid", m.Message.UUID,

@@ -126,7 +126,7 @@ func TestRedisPassesWatermillsOwnSuite(t *testing.T) {
 	}
 }
 
-func publishedTo(t *testing.T, b *broker.Broker, topic string, msgs ...*message.Message) {
+func redisPublished(t *testing.T, b *broker.Broker, topic string, msgs ...*message.Message) {
 	t.Helper()
 	if err := b.Publish(topic, msgs...); err != nil {
 		t.Fatal(err)
