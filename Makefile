@@ -34,9 +34,9 @@ lint: ## format, vet, golangci-lint with the import directions, what each middle
 	scripts/lint
 
 .PHONY: bench
-bench: ## our relay and its peers side by side in one run, against real servers (BENCH=quick for the main rows)
-	scripts/services up postgres kafka
-	eval "$$(scripts/services env)" && cd bench && go run . --mode $(BENCH)
+bench: ## ours and its peers side by side in one run, against real servers; writes docs/benchmarks.md (BENCH=quick: the main rows only)
+	scripts/services up
+	eval "$$(scripts/services env)" && cd bench && go run . --mode $(BENCH) --docs ../docs
 
 .PHONY: services
 services: ## start PostgreSQL, MariaDB, Redis and Kafka on loopback ports

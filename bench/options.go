@@ -15,7 +15,7 @@ import (
 	"github.com/sluicegate/sluicegate/bench/workload"
 )
 
-// variables name the servers, each with what checks its URL, if anything does.
+// variables name the servers, each with what checks its URL.
 var variables = []struct {
 	name  string
 	check func(url string) error
@@ -23,9 +23,9 @@ var variables = []struct {
 	{"POSTGRES_URL", func(url string) error { _, err := server.ParsePostgres(url); return err }},
 	{"MYSQL_URL", func(url string) error { _, err := server.ParseMariaDB(url); return err }},
 	{"KAFKA_URL", func(url string) error { _, err := server.ParseKafka(url); return err }},
-	{"REDIS_URL", nil},
-	{"NATS_URL", nil},
-	{"AMQP_URL", nil},
+	{"REDIS_URL", func(url string) error { return server.CheckURL(url, "redis", "rediss") }},
+	{"NATS_URL", func(url string) error { return server.CheckURL(url, "nats") }},
+	{"AMQP_URL", func(url string) error { return server.CheckURL(url, "amqp", "amqps") }},
 }
 
 // options are the flags and variables, checked before anything connects.
@@ -83,10 +83,8 @@ func parse(args []string, getenv func(string) string, usage io.Writer) (options,
 			continue
 		}
 		o.urls[v.name] = url
-		if v.check != nil {
-			err := v.check(url)
-			check(err == nil, "%s: %w", v.name, err)
-		}
+		err := v.check(url)
+		check(err == nil, "%s: %w", v.name, err)
 	}
 	if o.mode == "quick" {
 		o.limit = cmp.Or(o.limit, quickLimit)

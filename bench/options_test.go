@@ -9,12 +9,12 @@ import (
 )
 
 func TestAllProblemsOfTheCommandLineAreReportedTogetherAndWithoutSecrets(t *testing.T) {
-	env := map[string]string{"POSTGRES_URL": "mysql://user:hunter2@db/x", "KAFKA_URL": ""}
+	env := map[string]string{"POSTGRES_URL": "mysql://user:hunter2@db/x", "AMQP_URL": "amqp://user:hunter2@h:x"}
 	_, err := parse([]string{"--mode", "fast", "--scale", "0", "--only", "kafka,coffee", "--runs", "-1", "--payload", "3", "--json", "", "more"}, func(k string) string { return env[k] }, io.Discard)
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{"--mode", "--scale", "coffee", "--runs", "--payload", "--json", "POSTGRES_URL", `"more"`} {
+	for _, want := range []string{"--mode", "--scale", "coffee", "--runs", "--payload", "--json", "POSTGRES_URL", "AMQP_URL", `"more"`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%s is not named in:\n%v", want, err)
 		}

@@ -142,7 +142,11 @@ func (t trial) timed(ctx context.Context, place contender.Place, topic *server.T
 	if err := errors.Join(context.Cause(ctx), err, others.Wait()); err != nil {
 		return m, err
 	}
-	watched <- struct{}{}
+	select {
+	case watched <- struct{}{}: // from here on it is asked
+	case <-ctx.Done():
+		return m, context.Cause(ctx)
+	}
 	m.usage, err = p.Stop(ctx, nil)
 	return m, err
 }

@@ -39,7 +39,8 @@ func (t trial) run(ctx context.Context, _ bool) (sample work.Sample, err error) 
 				return err
 			}
 		} else if times, err = t.messages(ctx, db.DB, topic, outbox); err != nil {
-			return err
+			_, childErr := p.Stop(ctx, nil) // perhaps it knows why
+			return errors.Join(err, childErr)
 		}
 		usage, err := p.Stop(ctx, nil)
 		if err != nil {

@@ -7,6 +7,8 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"fmt"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,11 +34,21 @@ type Database struct {
 }
 
 // OpenURL opens the database at the URL of a Database.
-func OpenURL(kind, url string) (*sql.DB, error) {
+func OpenURL(kind, rawURL string) (*sql.DB, error) {
 	if kind == KindPostgres {
-		return sql.Open("pgx", url)
+		return sql.Open("pgx", rawURL)
 	}
-	return database.Open(url)
+	return database.Open(rawURL)
+}
+
+// CheckURL checks that a URL can be read and has one of the schemes. Its error
+// repeats nothing of it, since it may hold a password.
+func CheckURL(rawURL string, schemes ...string) error {
+	u, err := url.Parse(rawURL)
+	if err != nil || !slices.Contains(schemes, u.Scheme) || u.Host == "" {
+		return fmt.Errorf("want %s://host:port", strings.Join(schemes, ":// or "))
+	}
+	return nil
 }
 
 // Databases makes databases.
