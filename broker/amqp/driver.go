@@ -30,13 +30,14 @@ type driver struct {
 	logger *slog.Logger
 	ctx    context.Context //nolint:containedctx // ends at Close
 	cancel context.CancelFunc
-	wg     sync.WaitGroup // connections being closed
+	wg     sync.WaitGroup // batches under way, connections being closed
 
 	// slots bounds the batches under way: each has a connection to itself, so
 	// that what ends one batch touches no other.
-	slots chan struct{}
-	mu    sync.Mutex
-	idle  []*publisher
+	slots  chan struct{}
+	mu     sync.Mutex
+	closed bool
+	idle   []*publisher
 	// topics that were declared by this driver; true: a queue was bound to it.
 	topics map[string]bool
 	wary   map[string]time.Time // when a queue last refused a message of the topic
@@ -91,10 +92,23 @@ func (d *driver) Check(ctx context.Context) error {
 	return nil
 }
 
+// enter reports whether the driver is open still. Whoever has entered calls
+// wg.Done.
+func (d *driver) enter() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return false
+	}
+	d.wg.Add(1)
+	return true
+}
+
 // Close closes the connections. Batches under way are cut off.
 func (d *driver) Close(ctx context.Context) error {
 	d.cancel()
 	d.mu.Lock()
+	d.closed = true // nothing enters any more, so that wg can be waited for
 	idle := d.idle
 	d.idle = nil
 	d.mu.Unlock()

@@ -39,8 +39,13 @@ func (d *driver) PublishBatch(ctx context.Context, msgs []broker.Outgoing) []err
 		}
 		open = append(open, it)
 	}
-	if len(open) > 0 {
+	switch {
+	case len(open) == 0:
+	case !d.enter():
+		refuse(open, failure.Unavailable(broker.ErrClosed), every)
+	default:
 		d.deliver(ctx, open)
+		d.wg.Done()
 	}
 	return results(items)
 }
@@ -322,7 +327,7 @@ func (d *driver) takePublisher(ctx context.Context) (*publisher, error) {
 
 func (d *driver) giveBack(p *publisher, whole bool) {
 	d.mu.Lock()
-	keep := whole && d.ctx.Err() == nil
+	keep := whole && !d.closed
 	if keep {
 		d.idle = append(d.idle, p)
 	}

@@ -35,6 +35,10 @@ type Harness struct {
 	// is an error for a Persistent driver.
 	Foreign func(t T, topic string, key, value []byte, headers []Header)
 
+	// Used, where it is given, is told each topic and group before it is used,
+	// so that a harness can delete them after the test.
+	Used func(topic, group string)
+
 	// Patience is how long what must happen may take. Default 10 s.
 	Patience time.Duration
 	// Quiet is how long nothing must happen before it counts as not
@@ -45,6 +49,9 @@ type Harness struct {
 }
 
 func (h Harness) withDefaults() Harness {
+	if h.Used == nil {
+		h.Used = func(string, string) {}
+	}
 	if h.Patience == 0 {
 		h.Patience = 10 * time.Second
 	}

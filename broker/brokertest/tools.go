@@ -48,6 +48,7 @@ func (r *rig) open() *broker.Broker {
 // initialize makes the group exist without anyone subscribing.
 func (r *rig) initialize(group string) {
 	r.t.Helper()
+	r.h.Used(r.topic, group)
 	g, can := r.b.Group(group).(message.SubscribeInitializer)
 	if !can {
 		r.t.Fatalf("a group cannot be initialized")
@@ -61,6 +62,7 @@ func (r *rig) subscribe(group string) *consumer { return r.subscribeOn(r.b, grou
 
 func (r *rig) subscribeOn(b *broker.Broker, group, topic string) *consumer {
 	r.t.Helper()
+	r.h.Used(topic, group)
 	g := b.Group(group)
 	ch, err := g.Subscribe(r.t.Context(), topic)
 	if err != nil {

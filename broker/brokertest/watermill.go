@@ -1,6 +1,7 @@
 package brokertest
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -14,8 +15,9 @@ import (
 // which all of its tests share. It knows neither keys nor partial results, and
 // publishes before it subscribes, so it does not replace Run. Features says
 // what it may expect; with ExactlyOnceDelivery it skips two of its tests, so
-// it is run with and without.
-func Watermill(t *testing.T, url string, features tests.Features) {
+// it is run with and without. Each topic and group is told to used before it
+// is used.
+func Watermill(t *testing.T, url string, features tests.Features, used ...func(topic, group string)) {
 	open := func(t *testing.T, group string) *broker.Broker {
 		t.Helper()
 		b, err := broker.Open(t.Context(), url, broker.Config{ConsumerGroup: group, PublishTimeout: time.Minute})
@@ -27,10 +29,35 @@ func Watermill(t *testing.T, url string, features tests.Features) {
 	}
 	// Some of the tests close the one and go on with the other.
 	both := func(t *testing.T, group string) (message.Publisher, message.Subscriber) {
-		return open(t, group), open(t, group)
+		return open(t, group), &told{Broker: open(t, group), group: group, used: used}
 	}
 	tests.TestPubSub(t, features,
 		func(t *testing.T) (message.Publisher, message.Subscriber) { return both(t, "watermill") },
 		both,
 	)
+}
+
+// told is a subscriber that tells what it uses.
+type told struct {
+	*broker.Broker
+	group string
+	used  []func(topic, group string)
+}
+
+func (b *told) tell(topic string) {
+	for _, used := range b.used {
+		used(topic, b.group)
+	}
+}
+
+// SubscribeInitialize is message.SubscribeInitializer.
+func (b *told) SubscribeInitialize(topic string) error {
+	b.tell(topic)
+	return b.Broker.SubscribeInitialize(topic)
+}
+
+// Subscribe is message.Subscriber.
+func (b *told) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	b.tell(topic)
+	return b.Broker.Subscribe(ctx, topic)
 }

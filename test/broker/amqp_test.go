@@ -3,7 +3,7 @@ package broker_test
 import (
 	"fmt"
 	"os"
-	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -66,8 +66,8 @@ func TestAMQPKeepsItsGuarantees(t *testing.T) {
 	} {
 		t.Run(params, func(t *testing.T) {
 			raw := amqpURL(t, "max_message_bytes=1000000&nack_delay_max=200ms&"+params)
-			sweep(t)
 			brokertest.Run(t, brokertest.Harness{
+				Used:         sweep(t),
 				URL:          func(brokertest.T) string { return raw },
 				Declared:     declared,
 				Foreign:      foreignAMQP,
@@ -83,27 +83,25 @@ func TestAMQPPassesWatermillsOwnSuite(t *testing.T) {
 	for _, exactlyOnce := range []bool{false, true} {
 		t.Run(fmt.Sprintf("ExactlyOnceDelivery=%t", exactlyOnce), func(t *testing.T) {
 			url := amqpURL(t, "consumer=shared")
-			sweep(t)
 			brokertest.Watermill(t, url, tests.Features{
 				ConsumerGroups:      true,
 				ExactlyOnceDelivery: exactlyOnce,
 				Persistent:          true,
 				ForceShort:          true,
-			})
+			}, sweep(t))
 		})
 	}
 }
 
 func TestAMQPPassesWatermillsOwnSuiteInOrderWithASingleActiveConsumer(t *testing.T) {
 	url := amqpURL(t, "concurrency=1")
-	sweep(t)
 	brokertest.Watermill(t, url, tests.Features{
 		ConsumerGroups:                      true,
 		GuaranteedOrder:                     true,
 		GuaranteedOrderWithSingleSubscriber: true,
 		Persistent:                          true,
 		ForceShort:                          true,
-	})
+	}, sweep(t))
 }
 
 // plainAMQP connects with a plain client.
@@ -150,8 +148,35 @@ func foreignAMQP(t brokertest.T, topic string, key, value []byte, headers []brok
 	}
 }
 
-// sweep deletes, at the end, the queues and exchanges that the test has made.
-func sweep(t *testing.T) {
+// sweep deletes, at the end, the queues and exchanges that it is told of.
+func sweep(t *testing.T) (used func(topic, group string)) {
 	t.Helper()
-	_ = strings.TrimSpace
+	var mu sync.Mutex
+	var queues, exchanges []string
+	t.Cleanup(func() {
+		conn, err := amqp091.Dial(os.Getenv("AMQP_URL"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		ch, err := conn.Channel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range queues {
+			if _, err := ch.QueueDelete(name, false, false, false); err != nil {
+				t.Error(err)
+			}
+		}
+		for _, name := range exchanges {
+			if err := ch.ExchangeDelete(name, false, false); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return func(topic, group string) {
+		mu.Lock()
+		defer mu.Unlock()
+		queues, exchanges = append(queues, topic+"_"+group), append(exchanges, topic)
+	}
 }
