@@ -29,9 +29,10 @@ broker serve one process.
   GET  /orders/{id}
   GET  /ledger      what became of the orders; what is still on its way counts as lost
   GET  /healthz     the process is there
-  GET  /readyz      database, tables, broker and idempotency store can be reached
+  GET  /readyz      database, tables, broker and idempotency store can be reached;
+                    503 and the reasons where not
 
-What cannot be reached at start is waited for. SIGTERM ends it cleanly: no new
+What cannot be reached at start is waited for; who is refused is told so and ends. SIGTERM ends it cleanly: no new
 work is taken, what is under way ends within --drain-timeout.`
 
 // consumer is the shop's name in inbox and groups: the same for all processes.
@@ -86,9 +87,11 @@ func (p program) serve(c *cobra.Command) (err error) {
 		stopped <- shutdown(s.DrainTimeout)
 	}()
 	logger.Info("the shop begins", "roles", s.Roles.String(), "settings", s)
-	if n.Wait(ctx) {
+	if err = n.Wait(ctx); err == nil {
 		logger.Info("ready")
 		err = n.Run(ctx, s.Roles)
+	} else if ctx.Err() != nil {
+		err = nil // stopped before everything was there
 	}
 	stop()
 	err = errors.Join(err, <-stopped)

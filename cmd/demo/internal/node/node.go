@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -19,6 +21,7 @@ import (
 	"github.com/sluicegate/sluicegate/alert"
 	"github.com/sluicegate/sluicegate/alert/slogchannel"
 	"github.com/sluicegate/sluicegate/broker"
+	"github.com/sluicegate/sluicegate/broker/topology"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/fault"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/ledger"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/role"
@@ -57,15 +60,18 @@ type Config struct {
 
 // Node is one process.
 type Node struct {
-	cfg    Config
-	db     *sql.DB
-	broker *broker.Broker
-	pub    fault.Broker
-	store  store
-	box    *forwarder.Outbox
-	shop   *shop.Shop
-	reader ledger.Reader
-	alerts *alert.Notifier
+	cfg     Config
+	db      *sql.DB
+	brokers *topology.Topology
+	pub     fault.Broker
+	store   store
+	box     *forwarder.Outbox
+	shop    *shop.Shop
+	reader  ledger.Reader
+	alerts  *alert.Notifier
+
+	prepared atomic.Bool
+	roles    sync.Map // names of the roles that have ended by themselves
 }
 
 // Open builds a node and connects to nothing.
@@ -79,13 +85,13 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if n.db, err = cfg.Database.Open(); err != nil {
 		return nil, err
 	}
-	n.broker, err = broker.Open(ctx, n.brokerURL(), broker.Config{Logger: cfg.Logger})
+	n.brokers, err = topology.Open(ctx, n.topology(), broker.Config{Logger: cfg.Logger})
 	if err != nil {
 		return nil, err
 	}
-	n.pub = n.broker
+	n.pub = n.brokers.Publisher()
 	if cfg.BreakPublisher != nil {
-		n.pub = cfg.BreakPublisher(n.broker)
+		n.pub = cfg.BreakPublisher(n.pub)
 	}
 	if n.store, err = openStore(cfg.Settings.Idempotency); err != nil {
 		return nil, err
@@ -122,7 +128,7 @@ const relayLease = 6 * time.Second
 // broker answers after the services have handled it. A short lease has the next
 // relay go on soon after a crash.
 func (n *Node) relayConfig() forwarder.RelayConfig {
-	if n.broker.Capabilities().ConsumedAck {
+	if n.consumedAck() {
 		return forwarder.RelayConfig{BatchSize: 50, Lease: relayLease}
 	}
 	return forwarder.RelayConfig{Lease: relayLease}
@@ -130,7 +136,7 @@ func (n *Node) relayConfig() forwarder.RelayConfig {
 
 // Check returns an error where the settings ask for what the broker cannot do.
 func (n *Node) Check(roles role.Set) error {
-	if c := n.broker.Capabilities(); !roles.Complete() && !c.SplitProcesses {
+	if c, lone := n.oneProcess(); lone && !roles.Complete() {
 		return fmt.Errorf("the roles %s are one process of several, but a %s broker serves one: %s", roles, c.Driver, c.Guarantee)
 	}
 	return nil
@@ -138,7 +144,7 @@ func (n *Node) Check(roles role.Set) error {
 
 // API returns the HTTP API; without the role api it only tells how the process is.
 func (n *Node) API(roles role.Set) http.Handler {
-	cfg := shop.APIConfig{Ready: n.Ready, Down: n.cfg.Database.Dialect().IsUnavailable, Logger: n.cfg.Logger, Ledger: func(ctx context.Context) (any, error) {
+	cfg := shop.APIConfig{Ready: n.reasons, Down: n.cfg.Database.Dialect().IsUnavailable, Logger: n.cfg.Logger, Ledger: func(ctx context.Context) (any, error) {
 		facts, err := n.reader.Read(ctx)
 		if err != nil {
 			return nil, err
@@ -151,6 +157,16 @@ func (n *Node) API(roles role.Set) http.Handler {
 	return shop.NewAPI(cfg)
 }
 
+// reasons is Ready for the API.
+func (n *Node) reasons(ctx context.Context) (any, error) {
+	err := n.Ready(ctx)
+	var problems *NotReady
+	if errors.As(err, &problems) {
+		return problems.Reasons, err
+	}
+	return nil, err
+}
+
 // Facts reads what has become of the orders.
 func (n *Node) Facts(ctx context.Context) (ledger.Facts, error) { return n.reader.Read(ctx) }
 
@@ -160,8 +176,8 @@ func (n *Node) Alerts() alert.Stats { return n.alerts.Stats() }
 // Close lets go of everything, in the order in which nothing is missed.
 func (n *Node) Close() error {
 	var errs []error
-	if n.broker != nil {
-		errs = append(errs, n.broker.Close())
+	if n.brokers != nil {
+		errs = append(errs, n.brokers.Close())
 	}
 	if n.store.close != nil {
 		errs = append(errs, n.store.close())

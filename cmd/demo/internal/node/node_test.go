@@ -2,14 +2,13 @@ package node
 
 import (
 	"log/slog"
-	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
 
-	"github.com/sluicegate/sluicegate/broker"
+	"github.com/sluicegate/sluicegate/broker/topology"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/role"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/settings"
 	"github.com/sluicegate/sluicegate/internal/database"
@@ -20,25 +19,33 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // A message that is published before all services have subscribed would miss
 // those that come later.
 func TestAMemoryBrokerKnowsAllServicesFromTheStart(t *testing.T) {
-	for _, raw := range []string{"memory://", "memory://?nack_delay=1ms"} {
+	for raw, want := range map[string]string{
+		"memory://":                "orders.placed.x/shop-payment,orders.paid.x/shop-stock,orders.paid.x/shop-points,orders.paid.x/shop-shipping",
+		"memory://?nack_delay=1ms": "orders.placed.x/shop-payment,orders.paid.x/shop-stock,orders.paid.x/shop-points,orders.paid.x/shop-shipping",
+		"memory://?groups=a/b":     "",
+	} {
 		n := &Node{cfg: Config{Settings: settings.Settings{Broker: raw}, Consumer: "shop", TopicSuffix: ".x"}}
-		got := n.brokerURL()
-		if err := broker.Validate(got); err != nil {
+		got := n.topology()
+		if err := got.Validate(); err != nil {
 			t.Fatal(err)
 		}
-		u, err := url.Parse(got)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if groups, want := u.Query().Get("groups"), "orders.placed.x/shop-payment,orders.paid.x/shop-stock,orders.paid.x/shop-points,orders.paid.x/shop-shipping"; groups != want {
+		if groups := got.Brokers["main"].DriverOptions["memory"]["groups"]; groups != want {
 			t.Errorf("groups of %s are %q, want %q", raw, groups, want)
 		}
 	}
-	for _, raw := range []string{"kafka://h:9092", "memory://?groups=a/b"} {
-		n := &Node{cfg: Config{Settings: settings.Settings{Broker: raw}}}
-		if got := n.brokerURL(); got != raw {
-			t.Errorf("%s became %s", raw, got)
-		}
+}
+
+func TestATopicIsConfiguredByItsNameWithoutTheSuffix(t *testing.T) {
+	asked := topology.Config{
+		Brokers: map[string]topology.Broker{"a": {URL: "memory://"}, "b": {URL: "memory://b"}},
+		Topics:  map[string]topology.Topic{"orders.placed": {Broker: "a"}, "orders.paid": {Broker: "b"}},
+	}
+	n := &Node{cfg: Config{Settings: settings.Settings{Brokers: asked}, TopicSuffix: ".x"}}
+	if got := n.topology(); got.Topics["orders.placed.x"].Broker != "a" || got.Topics["orders.paid.x"].Broker != "b" {
+		t.Errorf("got %v", got)
+	}
+	if len(asked.Topics) != 2 || asked.Brokers["a"].DriverOptions != nil {
+		t.Errorf("the settings were changed: %v", asked)
 	}
 }
 

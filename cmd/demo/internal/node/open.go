@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
+	"maps"
+	"slices"
 	"strings"
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/sluicegate/sluicegate/broker"
+	"github.com/sluicegate/sluicegate/broker/topology"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/role"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/shop"
 	"github.com/sluicegate/sluicegate/middleware/idempotency"
@@ -19,12 +22,31 @@ import (
 // group is the consumer group of a service.
 func (n *Node) group(service string) string { return n.cfg.Consumer + "-" + service }
 
-// brokerURL names the groups to a memory broker: a message that is published
+// topology is the brokers of the settings, as this node uses them.
+func (n *Node) topology() topology.Config {
+	asked := n.cfg.Settings.Topology()
+	t := topology.Config{Brokers: map[string]topology.Broker{}, Topics: maps.Clone(asked.Topics)}
+	for name, b := range asked.Brokers {
+		b.DriverOptions = maps.Clone(b.DriverOptions)
+		n.nameGroups(&b)
+		t.Brokers[name] = b
+	}
+	// A topic is configured by the name that it has without the suffix.
+	plain, own := shop.Topics(""), shop.Topics(n.cfg.TopicSuffix)
+	for from, to := range map[string]string{plain.Placed: own.Placed, plain.Paid: own.Paid} {
+		if topic, ok := t.Topics[from]; ok {
+			t.Topics[to] = topic
+		}
+	}
+	return t
+}
+
+// nameGroups names the groups to a memory broker: a message that is published
 // before a service has subscribed must wait for it.
-func (n *Node) brokerURL() string {
-	raw := n.cfg.Settings.Broker
-	if !strings.HasPrefix(strings.ToLower(raw), "memory:") || strings.Contains(raw, "groups=") {
-		return raw
+func (n *Node) nameGroups(b *topology.Broker) {
+	const memory, param = "memory", "groups"
+	if strings.Contains(b.URL, param+"=") || b.DriverOptions[memory][param] != "" {
+		return
 	}
 	t := shop.Topics(n.cfg.TopicSuffix)
 	var groups []string
@@ -35,11 +57,43 @@ func (n *Node) brokerURL() string {
 		}
 		groups = append(groups, topic+"/"+n.group(string(r)))
 	}
-	separator := "?"
-	if strings.Contains(raw, "?") {
-		separator = "&"
+	if b.DriverOptions == nil {
+		b.DriverOptions = map[string]map[string]string{}
 	}
-	return raw + separator + "groups=" + url.QueryEscape(strings.Join(groups, ","))
+	options := maps.Clone(b.DriverOptions[memory])
+	if options == nil {
+		options = map[string]string{}
+	}
+	options[param] = strings.Join(groups, ",")
+	b.DriverOptions[memory] = options
+}
+
+// capabilities are those of the brokers that the shop's topics are on.
+func (n *Node) capabilities() []broker.Capabilities {
+	t := shop.Topics(n.cfg.TopicSuffix)
+	var all []broker.Capabilities
+	for _, topic := range []string{t.Placed, t.Paid} {
+		if c, err := n.brokers.Capabilities(topic); err == nil {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// consumedAck reports whether a publish waits for the services.
+func (n *Node) consumedAck() bool {
+	return slices.ContainsFunc(n.capabilities(), func(c broker.Capabilities) bool { return c.ConsumedAck })
+}
+
+// oneProcess returns what a broker can do that serves one process only, and
+// whether there is such a one.
+func (n *Node) oneProcess() (broker.Capabilities, bool) {
+	for _, c := range n.capabilities() {
+		if !c.SplitProcesses {
+			return c, true
+		}
+	}
+	return broker.Capabilities{}, false
 }
 
 // store keeps idempotency records; the zero value is the sql strength.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/sluicegate/sluicegate"
@@ -16,20 +17,16 @@ import (
 const attemptTimeout = 30 * time.Second
 
 // Prepare connects, brings the tables up to date and looks whether everything
-// can be reached.
+// can be reached. The error is a *NotReady.
 func (n *Node) Prepare(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	if err := n.db.PingContext(ctx); err != nil {
-		return fmt.Errorf("reach database %s: %w", n.cfg.Database, err)
+	var problems NotReady
+	if err := n.prepareDatabase(ctx); err != nil {
+		problems.add("database", err, n.cfg.Database.Dialect().IsDenied(err))
 	}
-	if err := sluicegate.Migrate(ctx, n.db, sluicegate.Config{Dialect: n.cfg.Database.Dialect()}); err != nil {
-		return fmt.Errorf("migrate: %w", err)
-	}
-	if err := shop.CreateTables(ctx, n.db, n.cfg.Database.Dialect()); err != nil {
-		return err
-	}
-	if err := n.reachOthers(ctx); err != nil {
+	n.reachOthers(ctx, &problems)
+	if err := problems.err(); err != nil {
 		return err
 	}
 	if n.store.evicts != nil {
@@ -37,33 +34,74 @@ func (n *Node) Prepare(ctx context.Context) error {
 			n.cfg.Logger.WarnContext(ctx, "an effect may be repeated: the idempotency store may forget", "error", err)
 		}
 	}
+	n.prepared.Store(true)
 	return nil
 }
 
-// Ready reports what keeps the node from working.
-func (n *Node) Ready(ctx context.Context) error {
+func (n *Node) prepareDatabase(ctx context.Context) error {
+	d := n.cfg.Database.Dialect()
 	if err := n.db.PingContext(ctx); err != nil {
-		return fmt.Errorf("reach database: %w", err)
+		return fmt.Errorf("reach database %s: %w", n.cfg.Database, err)
 	}
+	err := sluicegate.Migrate(ctx, n.db, sluicegate.Config{Dialect: d})
+	if err == nil {
+		err = shop.CreateTables(ctx, n.db, d)
+	}
+	if err != nil && d.IsDenied(err) && n.checkTables(ctx) == nil {
+		return nil // who may not make tables can use those that somebody else has made
+	}
+	if err != nil {
+		return fmt.Errorf("make tables: %w", err)
+	}
+	return nil
+}
+
+func (n *Node) checkTables(ctx context.Context) error {
 	if err := schema.Check(ctx, n.db, n.cfg.Database.Dialect(), sqldialect.Names{}); err != nil {
 		return err
 	}
-	if err := shop.CheckTables(ctx, n.db); err != nil {
-		return err
-	}
-	return n.reachOthers(ctx)
+	return shop.CheckTables(ctx, n.db)
 }
 
-func (n *Node) reachOthers(ctx context.Context) error {
-	if err := n.broker.Check(ctx); err != nil {
-		return fmt.Errorf("reach broker: %w", err)
+// Ready reports what keeps the node from working, as a *NotReady.
+func (n *Node) Ready(ctx context.Context) error {
+	var problems NotReady
+	err := n.db.PingContext(ctx)
+	if err != nil {
+		err = fmt.Errorf("reach database: %w", err)
+	} else {
+		err = n.checkTables(ctx)
 	}
+	if err != nil {
+		problems.add("database", err, n.cfg.Database.Dialect().IsDenied(err))
+	}
+	n.reachOthers(ctx, &problems)
+	n.roles.Range(func(name, _ any) bool {
+		problems.Reasons = append(problems.Reasons, Reason{Component: fmt.Sprint(name), Reason: "ended by itself and begins again"})
+		problems.errs = append(problems.errs, fmt.Errorf("role %s: ended by itself and begins again", name))
+		return true
+	})
+	if len(problems.errs) == 0 && !n.prepared.Load() {
+		problems.Reasons, problems.errs = []Reason{{Component: "process", Reason: "is starting"}}, []error{errors.New("the process is starting")}
+	}
+	return problems.err()
+}
+
+// reachOthers looks at brokers and store, all at once.
+func (n *Node) reachOthers(ctx context.Context, problems *NotReady) {
+	var brokerErr, storeErr error
+	var both sync.WaitGroup
+	both.Go(func() { brokerErr = n.brokers.Check(ctx) })
 	if n.store.check != nil {
-		if err := n.store.check(ctx); err != nil {
-			return fmt.Errorf("reach idempotency store: %w", err)
-		}
+		both.Go(func() { storeErr = n.store.check(ctx) })
 	}
-	return nil
+	both.Wait()
+	if brokerErr != nil {
+		problems.add("broker", fmt.Errorf("reach broker: %w", brokerErr), deniesUser(brokerErr))
+	}
+	if storeErr != nil {
+		problems.add("idempotency store", fmt.Errorf("reach idempotency store: %w", storeErr), deniesUser(storeErr))
+	}
 }
 
 // Idle reports whether no message of this shop waits in the outbox.
@@ -85,7 +123,8 @@ var ErrShared = errors.New("others use the outbox of this database")
 // outbox, or messages of others wait in it, and the broker ends at this process:
 // what one side publishes would not reach the other.
 func (n *Node) Alone(ctx context.Context) error {
-	if n.broker.Capabilities().SplitProcesses {
+	lone, is := n.oneProcess()
+	if !is {
 		return nil
 	}
 	d := n.cfg.Database.Dialect()
@@ -97,29 +136,33 @@ func (n *Node) Alone(ctx context.Context) error {
 	}
 	if relays+waiting > 0 {
 		return fmt.Errorf("%w, and a %s broker does not reach them: %d leases of relays are held (a crashed process holds them for some seconds), %d messages wait; use another database, or a broker of several processes",
-			ErrShared, n.broker.Capabilities().Driver, relays, waiting)
+			ErrShared, lone.Driver, relays, waiting)
 	}
 	return nil
 }
 
 // Wait prepares the node as soon as everything can be reached, however long
-// that takes. It returns false where ctx ended before.
-func (n *Node) Wait(ctx context.Context) bool {
+// that takes. It returns ctx's error where that ended before, and a *Refused
+// where waiting would not help.
+func (n *Node) Wait(ctx context.Context) error {
 	pause := 200 * time.Millisecond
 	for first := true; ; first = false {
 		err := n.Prepare(ctx)
+		var refused *Refused
 		switch {
 		case err == nil:
 			if !first {
 				n.cfg.Logger.InfoContext(ctx, "everything can be reached now")
 			}
-			return true
+			return nil
 		case ctx.Err() != nil:
-			return false
+			return ctx.Err()
+		case errors.As(err, &refused):
+			return err
 		}
 		n.cfg.Logger.WarnContext(ctx, "waiting: not everything that is needed can be reached", "error", err, "next_try_in", pause)
 		if !pauseFor(ctx, pause) {
-			return false
+			return ctx.Err()
 		}
 		pause = min(2*pause, 10*time.Second)
 	}

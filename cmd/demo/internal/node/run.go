@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -44,7 +45,7 @@ func (n *Node) Run(ctx context.Context, roles role.Set) error {
 // publish waits for the services' acks, whoever publishes must stop while they
 // still answer.
 func (n *Node) stopOrder() []role.Set {
-	if n.broker.Capabilities().ConsumedAck {
+	if n.consumedAck() {
 		return []role.Set{{role.Relay}, {role.Payment}, {role.Stock, role.Points, role.Shipping}}
 	}
 	return []role.Set{{role.Relay, role.Payment, role.Stock, role.Points, role.Shipping}}
@@ -91,9 +92,11 @@ func (n *Node) supervise(ctx context.Context, name string, run func(context.Cont
 			return err
 		}
 		n.cfg.Logger.ErrorContext(ctx, "role ended by itself and begins again", "role", name, "error", err, "pause", pause)
+		n.roles.Store(name, true)
 		if !pauseFor(ctx, pause) {
 			return nil
 		}
+		n.roles.Delete(name)
 	}
 }
 
@@ -117,9 +120,13 @@ func (n *Node) serve(ctx context.Context, service shop.Service) error {
 	if err != nil {
 		return fmt.Errorf("make router: %w", err)
 	}
-	sub := n.broker.Group(n.group(service.Name))
+	own, err := n.brokers.Subscriber(service.Topic, n.group(service.Name))
+	if err != nil {
+		return err
+	}
+	sub := message.Subscriber(own)
 	if n.cfg.BreakSubscriber != nil {
-		sub = n.cfg.BreakSubscriber(service.Name, sub, n.broker.Capabilities())
+		sub = n.cfg.BreakSubscriber(service.Name, own, own.Capabilities())
 	}
 	if err := n.install(stack, router, service, sub); err != nil { //nolint:contextcheck // as above
 		return err
@@ -147,6 +154,9 @@ func (n *Node) observe(service shop.Service) func(sluicegate.Event) {
 		}
 		if e.Kind == sluicegate.Handled && service.Output != "" {
 			n.box.Wake() // the output is committed: no need for the relay to wait until it looks
+		}
+		if !n.cfg.Logger.Enabled(context.Background(), slog.LevelDebug) {
+			return // many a second
 		}
 		n.cfg.Logger.Debug("message", "event", string(e.Kind), "handler", e.Handler, "message_id", e.MessageID, "attempt", e.Attempt, "error", e.Err)
 	}

@@ -65,7 +65,7 @@ func fieldOf(key string) (field, bool) {
 
 // fileKeys are all keys that a file may have.
 func fileKeys() []string {
-	var keys []string
+	keys := []string{"brokers", "topics"}
 	for _, f := range fields {
 		keys = append(keys, f.key)
 		if f.secret {

@@ -13,6 +13,7 @@ import (
 	koanfyaml "github.com/knadh/koanf/parsers/yaml"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/sluicegate/sluicegate/broker/topology"
 	"github.com/sluicegate/sluicegate/internal/expand"
 	"github.com/sluicegate/sluicegate/internal/suggest"
 )
@@ -25,17 +26,75 @@ const (
 // entry is one setting of a file.
 type entry struct{ key, text, written string } // written: the key as it stands there
 
-// readFile reads a YAML file of one flat mapping.
-func readFile(path string, env func(string) (string, bool)) ([]entry, Problems) {
+// file is what a file says.
+type file struct {
+	entries []entry
+	brokers topology.Config
+}
+
+// readFile reads a YAML file of one flat mapping, but for the brokers and topics
+// in it.
+func readFile(path string, env func(string) (string, bool)) (file, Problems) {
 	var problems Problems
 	text, err := readText(path)
 	if err != nil {
 		note(&problems, "--config "+path, err)
-		return nil, problems
+		return file{}, problems
 	}
 	if problems = checkShape(path, text); len(problems) > 0 {
-		return nil, problems
+		return file{}, problems
 	}
+	var f file
+	text, brokers := cutBrokers(text)
+	if len(brokers) > 0 {
+		if f.brokers, err = topology.Parse(brokers, env); err != nil {
+			note(&problems, path, errors.New(strings.TrimPrefix(err.Error(), "broker configuration: ")))
+		}
+	}
+	var bad Problems
+	f.entries, bad = readEntries(path, text, env)
+	problems = append(problems, bad...)
+	for _, e := range f.entries {
+		if e.key == keyBroker && len(brokers) > 0 {
+			note(&problems, path+": "+e.written, errors.New("and brokers say the same: keep one of them"))
+		}
+	}
+	return f, problems
+}
+
+// cutBrokers takes the lines of brokers and topics out of text. Both results
+// keep the numbers of the lines that they have.
+func cutBrokers(text []byte) (rest, brokers []byte) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(text, &doc); err != nil || doc.Content[0].Style == yaml.FlowStyle {
+		return text, nil
+	}
+	section := map[int]bool{} // whether brokers or topics begin at a line, or something else
+	found := false
+	for i := 0; i < len(doc.Content[0].Content); i += 2 {
+		key := doc.Content[0].Content[i]
+		section[key.Line] = key.Value == "brokers" || key.Value == "topics"
+		found = found || section[key.Line]
+	}
+	if !found {
+		return text, nil
+	}
+	ours := false
+	for i, line := range bytes.SplitAfter(text, []byte("\n")) {
+		if begins, ok := section[i+1]; ok {
+			ours = begins
+		}
+		to, other := &rest, &brokers
+		if ours {
+			to, other = other, to
+		}
+		*to, *other = append(*to, line...), append(*other, '\n')
+	}
+	return rest, brokers
+}
+
+func readEntries(path string, text []byte, env func(string) (string, bool)) ([]entry, Problems) {
+	var problems Problems
 	tree, err := koanfyaml.Parser().Unmarshal(text)
 	if err != nil {
 		note(&problems, path, yamlError(err))
@@ -183,6 +242,12 @@ func checkMapping(path string, root *yaml.Node) Problems {
 			note(&problems, at, fmt.Errorf("%s is given again, after line %d: keep one", key.Value, first))
 		}
 		lines[key.Value] = key.Line
+		if key.Value == "brokers" || key.Value == "topics" {
+			if root.Style == yaml.FlowStyle {
+				note(&problems, at, fmt.Errorf("%s: begin it on a line of its own", key.Value))
+			}
+			continue // read by package topology
+		}
 		if key.Kind != yaml.ScalarNode || key.Tag == "!!merge" || hasAlias(value) {
 			note(&problems, at, errors.New("uses an anchor or an alias: write the value out"))
 		}

@@ -5,12 +5,16 @@ import (
 
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/v2"
+
+	"github.com/sluicegate/sluicegate/broker/topology"
 )
 
 // values are texts, with the place that each came from.
 type values struct {
 	texts *koanf.Koanf
 	from  map[string]string
+
+	brokers topology.Config // of the file
 }
 
 func (v values) set(key, text, from string) error {
@@ -40,9 +44,10 @@ func gather(in Input) (values, Problems) {
 		set(f.key, text, "default")
 	}
 	if in.File != "" {
-		entries, bad := readFile(in.File, in.Env)
+		f, bad := readFile(in.File, in.Env)
 		problems = append(problems, bad...)
-		for _, e := range entries {
+		v.brokers = f.brokers
+		for _, e := range f.entries {
 			set(e.key, e.text, in.File+": "+e.written)
 		}
 	}

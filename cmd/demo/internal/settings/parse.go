@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"net"
 	"regexp"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sluicegate/sluicegate/broker"
+	"github.com/sluicegate/sluicegate/broker/topology"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/role"
 	"github.com/sluicegate/sluicegate/internal/address"
 	"github.com/sluicegate/sluicegate/internal/database"
@@ -38,7 +40,11 @@ func (v values) parse(problems *Problems) Settings {
 		s.Database = v.text(keyDatabase)
 		check(keyDatabase, database.Validate(s.Database))
 	}
-	check(keyBroker, brokerURL(s.Broker))
+	if len(v.brokers.Brokers) > 0 && !v.given(keyBroker) { // a flag or a variable swaps them for one
+		s.Brokers = v.brokers
+	} else {
+		check(keyBroker, brokerURL(s.Broker))
+	}
 	if v.given(keyIdempotency) {
 		s.Idempotency = v.text(keyIdempotency)
 		check(keyIdempotency, idempotencyURL(s.Idempotency))
@@ -89,7 +95,8 @@ func (v values) combine(c Command, s Settings, problems *Problems) {
 	if s.Database == "" || scheme(s.Database) == "sqlite" || scheme(s.Database) == "sqlite3" {
 		refuse(keyDatabase, "SQLite serves one process", "give --database postgres://… or mysql://…")
 	}
-	if scheme(s.Broker) == "memory" {
+	memory := func(b topology.Broker) bool { return scheme(b.URL) == "memory" }
+	if slices.ContainsFunc(slices.Collect(maps.Values(s.Topology().Brokers)), memory) {
 		refuse(keyBroker, "the memory broker ends at the process", "give --broker kafka://…")
 	}
 	if scheme(s.Idempotency) == "memory" {

@@ -6,8 +6,12 @@ package settings
 
 import (
 	"log/slog"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/sluicegate/sluicegate/broker/topology"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/role"
 	"github.com/sluicegate/sluicegate/internal/address"
 )
@@ -15,8 +19,10 @@ import (
 // Settings are checked.
 type Settings struct {
 	Database    string // URL; empty: SQLite in a temporary folder
-	Broker      string // URL
+	Broker      string // URL, unless Brokers has some
 	Idempotency string // URL; empty: the sql strength
+
+	Brokers topology.Config // of a file
 
 	Orders   int           // how many orders a run places
 	Seed     uint64        // of the faults of a run
@@ -55,14 +61,32 @@ const (
 	Strain Command = "load"
 )
 
+// Topology returns Brokers, or what Broker is in its place.
+func (s Settings) Topology() topology.Config {
+	if len(s.Brokers.Brokers) > 0 {
+		return s.Brokers
+	}
+	return topology.Config{Brokers: map[string]topology.Broker{"main": {URL: s.Broker}}}
+}
+
 // LogValue keeps secrets out of logs.
 func (s Settings) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("database", redacted(s.Database, "sqlite in a temporary folder")),
-		slog.String("broker", redacted(s.Broker, "")),
+		slog.String("broker", s.brokers()),
 		slog.String("idempotency", redacted(s.Idempotency, "sql")),
 		slog.String("roles", s.Roles.String()),
 	)
+}
+
+// brokers are the URLs of all brokers, without their secrets.
+func (s Settings) brokers() string {
+	var all []string
+	t := s.Topology()
+	for _, name := range slices.Sorted(maps.Keys(t.Brokers)) {
+		all = append(all, redacted(t.Brokers[name].URL, ""))
+	}
+	return strings.Join(all, " ")
 }
 
 func redacted(raw, empty string) string {

@@ -77,6 +77,39 @@ func TestAFileTakesListsVariablesAndSecretsFromFiles(t *testing.T) {
 	}
 }
 
+func TestAFileMayNameBrokersAndTopicsAndOneVariableSwapsThem(t *testing.T) {
+	text := "orders: 7\nbrokers:\n  main: {url: '${URL:memory://}'}\n  other: {url: kafka://h:9092}\n\ntopics:\n  orders.placed: {broker: main}\n  orders.paid: {broker: other}\nseed: 3\n"
+	file := write(t, text)
+	in := Input{Command: Run, File: file, Env: environment(nil)}
+	s, err := Load(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Orders != 7 || s.Seed != 3 || len(s.Topology().Brokers) != 2 || s.Topology().Topics["orders.paid"].Broker != "other" {
+		t.Errorf("got %+v", s)
+	}
+	in.Env = environment(map[string]string{EnvBroker: "kafka://swapped:1"})
+	if s, err = Load(in); err != nil || len(s.Topology().Brokers) != 1 || s.Topology().Brokers["main"].URL != "kafka://swapped:1" {
+		t.Errorf("got %+v, %v", s, err)
+	}
+	in.Env = environment(nil)
+	for text, want := range map[string][]string{
+		"seed: 3\nbrokers:\n  main: {ulr: memory://}\ntopics:\n  t: {broker: x}\nordrs: 1\n": {`line 3: brokers.main.ulr: unknown key: did you mean "url"?`, "line 5: topics.t: broker: there is none", `ordrs: is unknown: did you mean "orders"?`},
+		"broker: memory://\nbrokers:\n  main: {url: memory://}\n":                            {"broker: and brokers say the same"},
+		"{brokers: {main: {url: memory://}}}":                                                {"begin it on a line of its own"},
+		"topics:\n  t: {dead_letter: d}\n":                                                   {"brokers: is missing"},
+		"brokrs:\n  main: {url: memory://}\n":                                                {`brokrs: is unknown: did you mean "brokers"?`},
+	} {
+		in.File = write(t, text)
+		_, err := Load(in)
+		for _, w := range want {
+			if err == nil || !strings.Contains(err.Error(), w) {
+				t.Errorf("%q is missing in %v", w, err)
+			}
+		}
+	}
+}
+
 func TestEveryProblemIsToldWithItsPlaceAndNoSecret(t *testing.T) {
 	dir := t.TempDir()
 	for _, c := range []struct {

@@ -13,7 +13,9 @@ import (
 type APIConfig struct {
 	Shop   *Shop                                  // nil where the process does not take orders
 	Ledger func(ctx context.Context) (any, error) // what GET /ledger answers
-	Ready  func(ctx context.Context) error        // what keeps the process from working
+	// Ready returns what keeps the process from working, for the log, and the
+	// reasons in words that anybody may read; nil where it works.
+	Ready func(ctx context.Context) (reasons any, err error)
 	// Down reports whether an error says that the database is away.
 	Down   func(error) bool
 	Logger *slog.Logger
@@ -114,10 +116,10 @@ func (a api) health(w http.ResponseWriter, _ *http.Request) {
 func (a api) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyWithin)
 	defer cancel()
-	if err := a.cfg.Ready(ctx); err != nil {
+	if reasons, err := a.cfg.Ready(ctx); err != nil {
 		// Its text may name hosts and users: it is for the log.
 		a.cfg.Logger.WarnContext(r.Context(), "not ready", "error", err)
-		writeProblem(w, problem{Status: http.StatusServiceUnavailable, Detail: "not ready: the log says why"})
+		writeProblem(w, problem{Status: http.StatusServiceUnavailable, Detail: "not ready: the log says more", Reasons: reasons})
 		return
 	}
 	writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})

@@ -63,7 +63,7 @@ func newAPI(t *testing.T) *api {
 	a.Handler = shop.NewAPI(shop.APIConfig{
 		Shop:   shop.New(shop.Config{DB: db, Dialect: sqldialect.SQLite, Outbox: box, Faults: a}),
 		Ledger: func(context.Context) (any, error) { return map[string]int{"lost": 0}, nil },
-		Ready:  func(context.Context) error { return a.ready },
+		Ready:  func(context.Context) (any, error) { return []string{"database"}, a.ready },
 		Down:   sqldialect.SQLite.IsUnavailable,
 		Logger: slog.New(slog.DiscardHandler),
 	})
@@ -205,7 +205,7 @@ func TestWhatIsNotThereIsAProblemToo(t *testing.T) {
 		}
 	}
 	a.ready = errors.New("database of user postgres is away")
-	if w := a.do("GET", "/readyz", "", nil); w.Code != 503 || strings.Contains(w.Body.String(), "postgres") {
+	if w := a.do("GET", "/readyz", "", nil); w.Code != 503 || strings.Contains(w.Body.String(), "postgres") || !strings.Contains(w.Body.String(), `"reasons":["database"]`) {
 		t.Errorf("not ready is %d %s", w.Code, w.Body)
 	}
 }

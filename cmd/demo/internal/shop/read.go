@@ -17,10 +17,11 @@ import (
 
 // problem is an answer of RFC 9457.
 type problem struct {
-	Title  string       `json:"title"`
-	Status int          `json:"status"`
-	Detail string       `json:"detail,omitempty"`
-	Errors []FieldError `json:"errors,omitempty"`
+	Title   string       `json:"title"`
+	Status  int          `json:"status"`
+	Detail  string       `json:"detail,omitempty"`
+	Errors  []FieldError `json:"errors,omitempty"`
+	Reasons any          `json:"reasons,omitempty"` // of /readyz
 }
 
 func writeProblem(w http.ResponseWriter, p problem) {
