@@ -418,6 +418,37 @@ func TestRedisASlowHandlerKeepsItsMessage(t *testing.T) {
 	}
 }
 
+// The server has given the entries away, and their reply never came.
+func TestRedisAReplyThatWasLostLosesNoMessageAndNoOrder(t *testing.T) {
+	for _, order := range []string{"key", "none"} {
+		t.Run("order="+order, func(t *testing.T) {
+			s := startRedis(t)
+			w := newRedisWire(t, s.addr)
+			b, publisher := openRedis(t, "redis://"+w.addr+"?order="+order), openRedis(t, s.url(""))
+			var seen redisFirsts
+			go seen.take(subscribe(t, b.Group("g"), "t"))
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			redisPublishAll(ctx, t, publisher, redisNumbered("t", "k", 0, 1))
+			seen.wait(ctx, 1)
+			start := time.Now()
+			for i := range 10 {
+				w.cutAfter(-1, 500*i)
+				redisPublishAll(ctx, t, publisher, redisNumbered("t", "k", 1+20*i, 20))
+				if !seen.wait(ctx, 1+20*(i+1)) {
+					t.Fatalf("round %d: %d messages came", i, seen.count())
+				}
+			}
+			if took := time.Since(start); took > 15*time.Second {
+				t.Errorf("it took %s: they were only taken over", took)
+			}
+			if inversion := seen.inversion(); inversion != "" && order == "key" {
+				t.Errorf("order: %s", inversion)
+			}
+		})
+	}
+}
+
 func TestRedisMadeEmptyMakesItsGroupsAgain(t *testing.T) {
 	for _, order := range []string{"key", "none"} {
 		t.Run("order="+order, func(t *testing.T) {
