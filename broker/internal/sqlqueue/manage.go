@@ -57,7 +57,8 @@ func (s *subscription) manage(ctx context.Context) {
 		timer := time.NewTimer(min(wait, max(time.Until(next), 0)))
 		select {
 		case <-timer.C:
-		case <-s.kick:
+		case <-s.kick: // a lease is lost: are the others?
+			next = time.Time{}
 		case <-changed:
 			next = time.Time{}
 		case <-ctx.Done():
