@@ -15,9 +15,9 @@ import (
 )
 
 func TestNATSKeepsItsGuarantees(t *testing.T) {
-	s := startServer(t, "")
-	for _, params := range []string{"order=key", "order=none&atomic=false&stream=ALL&ack=sync"} {
+	for _, params := range []string{"order=key", "order=none&atomic=false&stream=ALL&subjects=*&ack=sync"} {
 		t.Run(params, func(t *testing.T) {
+			s := startServer(t, "")
 			order := broker.OrderByKey
 			if strings.Contains(params, "order=none") {
 				order = broker.OrderNone

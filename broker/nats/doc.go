@@ -4,7 +4,7 @@
 //
 //	nats://h1:4222,h2:4222?consumer_group=stock
 //	nats://user:password@h1:4222?tls=true&replicas=3
-//	nats://h1:4222?stream=SHOP (all topics in one stream)
+//	nats://h1:4222?stream=SHOP&subjects=shop.> (all topics in one stream)
 //
 // # Topics and streams
 //
@@ -84,8 +84,9 @@
 //	                    password, or a token alone, stand before the host
 //	client_name         default sluicegate
 //	domain              JetStream domain; default none
-//	stream              a stream for all topics; default one for each. A topic
-//	                    that it does not hold yet is added to its subjects.
+//	stream              a stream for all topics; default one for each
+//	subjects            what that stream holds if it is created, as in
+//	                    shop.>,billing.*
 //	create              true (default): streams and consumers that do not exist
 //	                    are created. Give false where they are made by hand.
 //	storage             of a created stream: file (default) or memory

@@ -59,3 +59,38 @@ func clean(s string, hash bool) string {
 	sum := sha256.Sum256([]byte(s))
 	return name[:min(len(name), maxName-17)] + "_" + hex.EncodeToString(sum[:8])
 }
+
+// holds reports whether one of subjects, which may have wildcards, is for topic.
+func holds(subjects []string, topic string) bool {
+	for _, subject := range subjects {
+		if matches(strings.Split(subject, "."), strings.Split(topic, ".")) {
+			return true
+		}
+	}
+	return false
+}
+
+func matches(subject, topic []string) bool {
+	for i, part := range subject {
+		switch {
+		case i >= len(topic):
+			return false
+		case part == ">":
+			return true
+		case part != "*" && part != topic[i]:
+			return false
+		}
+	}
+	return len(subject) == len(topic)
+}
+
+// checkSubject is checkTopic for a subject with wildcards.
+func checkSubject(subject string) error {
+	parts := strings.Split(subject, ".")
+	for i, part := range parts {
+		if part == "*" || part == ">" && i == len(parts)-1 {
+			parts[i] = "x"
+		}
+	}
+	return checkTopic(strings.Join(parts, "."))
+}

@@ -82,6 +82,7 @@ func readOptions(u *url.URL) (options, error) {
 	}
 	o.horizon = q.Duration("redelivery_horizon", o.created.MaxAge, time.Minute, 10*year)
 	o.created.AllowAtomicPublish = o.atomic
+	o.created.Subjects = readSubjects(q, o.stream, o.create)
 	config, secure := tlsparam.Read(q)
 	if secure {
 		o.tls = config
@@ -124,6 +125,28 @@ func name(q *urlparam.Query, param string) string {
 		return ""
 	}
 	return v
+}
+
+// readSubjects reads what a created stream holds.
+func readSubjects(q *urlparam.Query, stream string, create bool) []string {
+	list, given := q.Lookup("subjects")
+	switch {
+	case given && stream == "":
+		q.Problem("subjects", "needs parameter stream: without it each topic has a stream of its own")
+		return nil
+	case !given && stream != "" && create:
+		q.Problem("subjects", "is missing: what shall stream %s hold if it is created? Give it, as in subjects=shop.>,billing.*, or create=false", stream)
+		return nil
+	case !given:
+		return nil
+	}
+	subjects := strings.Split(list, ",")
+	for i, subject := range subjects {
+		if err := checkSubject(subject); err != nil {
+			q.Problem("subjects", "number %d: %w", i+1, err)
+		}
+	}
+	return subjects
 }
 
 func readAuth(q *urlparam.Query, user *url.Userinfo) []nats.Option {

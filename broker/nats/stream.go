@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -91,55 +90,35 @@ func (d *driver) findOrCreate(ctx context.Context, js jetstream.JetStream, topic
 	name, err := js.StreamNameBySubject(ctx, topic)
 	switch {
 	case err == nil && d.stream != "" && name != d.stream:
-		return nil, fmt.Errorf("%w: topic %q is held by stream %s already, not by that of parameter stream", errUnusable, topic, name)
+		return nil, fmt.Errorf("%w: it is held by stream %s already, not by that of parameter stream", errUnusable, name)
 	case err == nil:
 		return streamConfig(ctx, js, name)
 	case !errors.Is(err, jetstream.ErrStreamNotFound):
 		return nil, err
 	case !d.create:
-		return nil, fmt.Errorf("%w: no stream holds topic %q, and create is false", errUnusable, topic)
+		return nil, fmt.Errorf("%w: no stream holds it, and create is false", errUnusable)
 	}
 	wanted := d.created
-	wanted.Subjects = []string{topic}
 	if wanted.Name = d.stream; wanted.Name == "" {
-		wanted.Name = streamName(topic)
+		wanted.Name, wanted.Subjects = streamName(topic), []string{topic}
+	} else if !holds(wanted.Subjects, topic) {
+		return nil, fmt.Errorf("%w: parameter subjects does not have it", errUnusable)
 	}
 	stream, err := js.CreateStream(ctx, wanted)
-	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-		return d.adopt(ctx, js, wanted.Name, topic)
+	switch {
+	case err == nil:
+		d.logger.Info("created stream", "stream", wanted.Name, "subjects", wanted.Subjects, "replicas", wanted.Replicas, "max_age", wanted.MaxAge)
+		return &stream.CachedInfo().Config, nil
+	case !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
+		return nil, refused("create stream "+wanted.Name, err)
 	}
-	if err != nil {
-		return nil, refused(fmt.Sprintf("create stream %s", wanted.Name), err)
-	}
-	d.logger.Info("created stream", "stream", wanted.Name, "topic", topic, "replicas", wanted.Replicas, "max_age", wanted.MaxAge)
-	return &stream.CachedInfo().Config, nil
-}
-
-// adopt adds topic to the stream of parameter stream. A stream that merely has
-// the topic's name is somebody else's, unless it was just made for the topic.
-func (d *driver) adopt(ctx context.Context, js jetstream.JetStream, name, topic string) (*jetstream.StreamConfig, error) {
-	config, err := streamConfig(ctx, js, name)
-	if err != nil || slices.Contains(config.Subjects, topic) {
-		return config, err
-	}
-	if d.stream == "" {
-		return nil, fmt.Errorf("%w: stream %s exists and does not hold topic %q: add the subject to it, or name another by parameter stream",
-			errUnusable, name, topic)
-	}
-	if err := d.checkStream(config); err != nil {
-		return nil, fmt.Errorf("%w: stream %s %w", errUnusable, name, err)
-	}
-	config.Subjects = append(config.Subjects, topic)
-	if _, err := js.UpdateStream(ctx, *config); err != nil {
-		return nil, refused(fmt.Sprintf("add topic %q to stream %s", topic, name), err)
-	}
-	// Another process may have added one of its own at the same time, in
-	// which case the later update has won.
-	if config, err = streamConfig(ctx, js, name); err == nil && !slices.Contains(config.Subjects, topic) {
-		err = fmt.Errorf("stream %s was changed by somebody else at the same time", name)
-	}
-	if err == nil {
-		d.logger.Info("added topic to stream", "stream", name, "topic", topic)
+	// Another process has just made it, or it is somebody else's. Its subjects
+	// are left alone in any case: a server that is asked twice at once to add
+	// one stores every message twice from then on.
+	config, err := streamConfig(ctx, js, wanted.Name)
+	if err == nil && !holds(config.Subjects, topic) {
+		err = fmt.Errorf("%w: stream %s exists and does not hold it: add it to the stream's subjects, or give parameter stream",
+			errUnusable, wanted.Name)
 	}
 	return config, err
 }

@@ -2,10 +2,20 @@ package nats
 
 import (
 	"context"
+	"errors"
 	"strconv"
+	"time"
 
+	"github.com/sluicegate/sluicegate/internal/backoff"
 	"github.com/sluicegate/sluicegate/internal/failure"
 )
+
+// noStream is how often, and after which waits, messages that no stream answered
+// for are sent again: one that was just made or changed is known a moment before
+// it listens.
+var noStream = backoff.Policy{Initial: 20 * time.Millisecond, Max: 500 * time.Millisecond, Multiplier: 2}
+
+const noStreamTries = 6
 
 // sendWaves sends msgs in waves that hold one message of a topic and key each,
 // so that none is on its way before its predecessor was stored. Messages
@@ -14,40 +24,88 @@ import (
 func (p *publisher) sendWaves(ctx context.Context, msgs []outgoing) error {
 	var failed error
 	broken := map[lane]bool{}
+	unheard := 0
 	for left := msgs; len(left) > 0; {
-		var wave, later []outgoing
-		seen := map[lane]bool{}
-		for _, m := range left {
-			l := lane{m.msg.Subject, m.key}
-			switch {
-			case broken[l]:
-				*m.result = p.explain(ctx, "publish", errNotSent)
-			case m.key != "" && seen[l]:
-				later = append(later, m)
-			default:
-				seen[l] = true
-				wave = append(wave, m)
-			}
-		}
-		if len(wave) == 0 {
-			break
-		}
+		wave, later := nextWave(left)
 		p.sendWave(ctx, wave)
+		again := later[:0:0]
 		for _, m := range wave {
-			if err := *m.result; err != nil && !failure.IsPermanent(err) {
+			err := *m.result
+			switch {
+			case err == nil || failure.IsPermanent(err):
+			case errors.Is(err, errNoStream) && unheard < noStreamTries:
+				again = append(again, m)
+			default:
 				failed = err
-				if m.key != "" {
-					broken[lane{m.msg.Subject, m.key}] = true
-				}
+				broken[m.lane()] = m.key != ""
 			}
 		}
-		left = later
+		if len(again) > 0 {
+			unheard++
+			if failed = p.listenAgain(ctx, again, unheard); failed != nil {
+				return p.giveUp(ctx, later, failed)
+			}
+			later = append(again, later...) // a message that comes first of its key comes first again
+		}
+		left = later[:0:0]
+		for _, m := range later {
+			if broken[m.lane()] {
+				*m.result = p.explain(ctx, "publish", errNotSent)
+			} else {
+				left = append(left, m)
+			}
+		}
 	}
 	return failed
 }
 
+// listenAgain waits and makes sure that the streams of msgs exist.
+func (p *publisher) listenAgain(ctx context.Context, msgs []outgoing, tries int) error {
+	if err := backoff.Wait(ctx, noStream.Delay(tries)); err != nil {
+		return err
+	}
+	js, err := p.link.get(ctx)
+	if err != nil {
+		return err
+	}
+	topics := map[string]bool{}
+	for _, m := range msgs {
+		if topic := m.msg.Subject; !topics[topic] {
+			topics[topic] = true
+			if _, err := p.ensureStream(ctx, js, topic); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// giveUp leaves msgs unsent. What was sent has its result.
+func (p *publisher) giveUp(ctx context.Context, msgs []outgoing, err error) error {
+	for _, m := range msgs {
+		*m.result = p.explain(ctx, "publish", errNotSent)
+	}
+	return err
+}
+
+// nextWave splits msgs, whose order it keeps.
+func nextWave(msgs []outgoing) (wave, later []outgoing) {
+	seen := map[lane]bool{}
+	for _, m := range msgs {
+		if l := m.lane(); m.key != "" && seen[l] {
+			later = append(later, m)
+		} else {
+			seen[l] = true
+			wave = append(wave, m)
+		}
+	}
+	return wave, later
+}
+
 // lane is what has an order.
 type lane struct{ topic, key string }
+
+func (m outgoing) lane() lane { return lane{m.msg.Subject, m.key} }
 
 // sendWave sends msgs side by side and writes the result of each.
 func (p *publisher) sendWave(ctx context.Context, msgs []outgoing) {
@@ -67,27 +125,26 @@ func (p *publisher) sendWave(ctx context.Context, msgs []outgoing) {
 			p.settle(ctx, msgs[i:], err)
 			break
 		}
-		*m.result = errLost // until it is acknowledged
+		*m.result = nil // what has no answer is settled below
 		sent++
 	}
-	var open []outgoing
-	for range sent {
+	answered := make([]bool, sent)
+	for left := sent; left > 0; {
 		a := f.await(wait)
-		if a.index < 0 { // nothing more will come
-			for _, m := range msgs[:sent] {
-				if *m.result == errLost { //nolint:errorlint // the mark itself
-					open = append(open, m)
+		switch {
+		case a.index < 0: // nothing more will come
+			for i := range answered {
+				if !answered[i] {
+					p.settle(ctx, msgs[i:i+1], a.err)
 				}
 			}
-			p.settle(ctx, open, a.err)
 			return
-		}
-		if a.index >= sent {
+		case a.index >= sent || answered[a.index]:
 			continue
 		}
-		if a.err == nil {
-			*msgs[a.index].result = nil
-		} else {
+		answered[a.index] = true
+		left--
+		if a.err != nil {
 			p.settle(ctx, msgs[a.index:a.index+1], a.err)
 		}
 	}
