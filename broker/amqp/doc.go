@@ -88,7 +88,9 @@
 //	consumer            single (default) or shared; see above
 //	queue_type          classic (default) or quorum
 //	groups              topic/group pairs, separated by commas, that are
-//	                    declared before something is published to the topic
+//	                    declared before something is published to the topic,
+//	                    with the arguments of this URL: consumer and queue_type
+//	                    must be as the subscribers have them
 //	unrouted            fail (default), or drop: a message to a topic without
 //	                    groups is dropped and counts as published
 //	declare             true (default), or false where exchanges, queues and

@@ -130,7 +130,7 @@ func (l *link) leave() {
 	defer timer.Stop()
 	_ = l.Connection.Close() // an error means that it is closed already
 	l.cut()
-	for range l.closed { //nolint:revive // until it is closed
+	for range l.closed {
 	}
 	<-l.wire.done
 }

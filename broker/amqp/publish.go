@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -123,13 +124,11 @@ func (d *driver) checkSizes(p *publisher, items []*item) []*item {
 	tooLarge := func(it *item) bool {
 		return frame > 0 && it.headers > frame-frameSlack || limit > 0 && len(it.message.Body) > limit
 	}
-	for _, it := range items {
-		if tooLarge(it) {
-			err := failure.Permanent(fmt.Errorf("message is too large for rabbitmq: metadata must fit into a frame of %d bytes, and payloads into max_message_size", frame))
-			return refuse(items, err, tooLarge)
-		}
+	if !slices.ContainsFunc(items, tooLarge) {
+		return items
 	}
-	return items
+	return refuse(items, failure.Permanent(fmt.Errorf("message is too large for rabbitmq: metadata must fit into a frame of %d bytes, "+
+		"and payloads into max_message_size", frame)), tooLarge)
 }
 
 // prepareTopics declares the topics that this driver has not used yet, and
@@ -157,92 +156,6 @@ func (d *driver) prepareTopics(ctx context.Context, p *publisher, items []*item)
 		d.mu.Unlock()
 	}
 	return items
-}
-
-// sendAll sends items in their order, after one message for each topic that is
-// not known to have a queue: where one is bound while a batch is under way,
-// the group would otherwise begin in the middle of a key.
-func (d *driver) sendAll(ctx context.Context, p *publisher, items []*item) error {
-	probes, rest, waves := d.plan(items)
-	if len(probes) > 0 {
-		if err := p.send(ctx, probes, !d.drop, waves); err != nil {
-			return err
-		}
-		rest = refuse(rest, nil, func(it *item) bool {
-			_, returned := p.returned[it.topic]
-			return returned || waves && blocked(probes, it)
-		})
-	}
-	if !waves {
-		if len(rest) == 0 {
-			return nil
-		}
-		return p.send(ctx, rest, !d.drop, false)
-	}
-	for len(rest) > 0 {
-		var wave []*item
-		wave, rest = nextWave(rest)
-		if err := p.send(ctx, wave, !d.drop, true); err != nil {
-			return err
-		}
-		rest = refuse(rest, nil, func(it *item) bool { return blocked(wave, it) })
-	}
-	return nil
-}
-
-// waryFor is how long a topic is published in waves after a refusal: a queue
-// that was full may well be full again.
-const waryFor = time.Minute
-
-// plan takes the first message of each topic without a known queue out of
-// items. Waves is true where a topic has refused something lately.
-func (d *driver) plan(items []*item) (probes, rest []*item, waves bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	rest = items
-	probed := map[string]struct{}{}
-	for i, it := range items {
-		if len(d.wary) > 0 && !waves {
-			refused, ever := d.wary[it.topic]
-			waves = ever && time.Since(refused) < waryFor
-		}
-		_, probing := probed[it.topic]
-		if probe := !probing && !d.topics[it.topic]; probe {
-			if probes == nil {
-				rest = append([]*item(nil), items[:i]...)
-			}
-			probed[it.topic] = struct{}{}
-			probes = append(probes, it)
-		} else if probes != nil {
-			rest = append(rest, it)
-		}
-	}
-	return probes, rest, waves
-}
-
-// nextWave takes the first message of each key, and all without a key.
-func nextWave(items []*item) (wave, rest []*item) {
-	taken := map[topicName]struct{}{}
-	for _, it := range items {
-		key := topicName{it.topic, it.key}
-		if _, behind := taken[key]; behind && it.key != "" {
-			rest = append(rest, it)
-			continue
-		}
-		taken[key] = struct{}{}
-		wave = append(wave, it)
-	}
-	return wave, rest
-}
-
-// blocked reports whether a message of it's key in the wave was refused.
-func blocked(wave []*item, it *item) bool {
-	for _, sent := range wave {
-		if sent.err != nil && it.key != "" && sent.key == it.key && sent.topic == it.topic {
-			return true
-		}
-	}
-	return false
 }
 
 var errNoGroup = failure.Unavailable(errors.New("no consumer group has been declared for the topic, so nobody would get the message: " +
@@ -303,42 +216,4 @@ func (d *driver) reason(ctx context.Context, err error) error {
 		return fmt.Errorf("%w: rabbitmq does not let this user publish: %s", errSetup, exception.Reason)
 	}
 	return away(ctx, err)
-}
-
-// takePublisher returns one whose connection is open, as far as is known.
-func (d *driver) takePublisher(ctx context.Context) (*publisher, error) {
-	for {
-		d.mu.Lock()
-		n := len(d.idle)
-		if n == 0 {
-			d.mu.Unlock()
-			return d.newPublisher(ctx)
-		}
-		p := d.idle[n-1]
-		d.idle = d.idle[:n-1]
-		d.mu.Unlock()
-		if !p.ch.IsClosed() && !p.link.IsClosed() {
-			clear(p.returned)
-			return p, nil
-		}
-		d.retire(p)
-	}
-}
-
-func (d *driver) giveBack(p *publisher, whole bool) {
-	d.mu.Lock()
-	keep := whole && !d.closed
-	if keep {
-		d.idle = append(d.idle, p)
-	}
-	d.mu.Unlock()
-	if !keep {
-		d.retire(p)
-	}
-}
-
-// retire cuts a publisher's connection and waits for its end in the background.
-func (d *driver) retire(p *publisher) {
-	p.link.cut()
-	d.wg.Go(p.link.leave)
 }

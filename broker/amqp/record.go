@@ -1,7 +1,7 @@
 package amqp
 
 import (
-	"crypto/sha1" //nolint:gosec // a name-based UUID, no secret
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -130,7 +130,7 @@ func foreignUUID(d *amqp091.Delivery, metadata message.Metadata) string {
 	if d.MessageId != "" && utf8.ValidString(d.MessageId) {
 		return d.MessageId
 	}
-	h := sha1.New() //nolint:gosec // as above
+	h := sha256.New()
 	part := func(s string) { _, _ = fmt.Fprintf(h, "%d:%s", len(s), s) }
 	for _, s := range []string{d.Exchange, d.RoutingKey, d.Type, d.AppId, d.CorrelationId, strconv.FormatInt(d.Timestamp.UnixMilli(), 10)} {
 		part(s)
@@ -147,5 +147,5 @@ func foreignUUID(d *amqp091.Delivery, metadata message.Metadata) string {
 		part(metadata[name])
 	}
 	_, _ = h.Write(d.Body)
-	return uuid.NewHash(sha1.New(), uuid.NameSpaceURL, h.Sum([]byte("amqp/")), 5).String()
+	return uuid.NewSHA1(uuid.NameSpaceURL, h.Sum([]byte("amqp/"))).String()
 }

@@ -124,6 +124,15 @@ func TestResultsAreForEachAndNoneSucceedsBehindAFailureOfItsKey(t *testing.T) {
 	}
 }
 
+// show tells items by their headers' size, which the tests use as a number.
+func show(items []*item) string {
+	var s strings.Builder
+	for _, it := range items {
+		fmt.Fprint(&s, it.headers)
+	}
+	return s.String()
+}
+
 func TestAWaveHasOneMessageOfAKey(t *testing.T) {
 	var items []*item
 	for _, key := range []string{"a", "b", "a", "", "", "b", "a"} {
@@ -133,14 +142,32 @@ func TestAWaveHasOneMessageOfAKey(t *testing.T) {
 	for rest := items; len(rest) > 0; {
 		var wave []*item
 		wave, rest = nextWave(rest)
-		s := ""
-		for _, it := range wave {
-			s += fmt.Sprint(it.headers)
-		}
-		got = append(got, s)
+		got = append(got, show(wave))
 	}
 	if want := "[0134 25 6]"; fmt.Sprint(got) != want {
 		t.Errorf("waves %v, want %s", got, want)
+	}
+}
+
+func TestTheFirstMessageOfATopicWithoutAKnownQueueGoesAlone(t *testing.T) {
+	d := newDriver(options{}, nil)
+	defer d.cancel()
+	d.topics["known"], d.topics["declared"] = true, false
+	var items []*item
+	for _, topic := range []string{"known", "declared", "declared", "new", "known", "new"} {
+		items = append(items, &item{topic: topic, headers: len(items)})
+	}
+	probes, rest, waves := d.plan(items)
+	if show(probes) != "13" || show(rest) != "0245" || waves {
+		t.Errorf("probes %s, rest %s, waves %t", show(probes), show(rest), waves)
+	}
+	d.wary["new"] = time.Now()
+	if _, _, waves := d.plan(items); !waves {
+		t.Error("a topic that refused a moment ago is published without waves")
+	}
+	d.wary["new"] = time.Now().Add(-waryFor)
+	if _, _, waves := d.plan(items); waves {
+		t.Error("a topic is published in waves for ever")
 	}
 }
 
