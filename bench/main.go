@@ -21,7 +21,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := 0
+	var code int
 	if len(os.Args) > 1 && os.Args[1] == child.Command {
 		code = child.Serve(ctx, jobs, os.Args[2:], os.Stdin, os.Stdout, os.Stderr)
 	} else {

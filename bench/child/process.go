@@ -42,7 +42,8 @@ func Start(ctx context.Context, job string, spec any) (*Process, error) {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	p := &Process{cmd: exec.CommandContext(ctx, self, Command, job, string(data)), lines: make(chan string, 4), said: &tail{}, cancel: cancel}
+	p := &Process{lines: make(chan string, 4), said: &tail{}, cancel: cancel}
+	p.cmd = exec.CommandContext(ctx, self, Command, job, string(data)) //nolint:gosec // this program itself
 	p.cmd.Stderr = p.said
 	p.cmd.WaitDelay = 2 * time.Second
 	out, err := p.cmd.StdoutPipe()
@@ -111,7 +112,7 @@ func (p *Process) Wait(ctx context.Context, patience time.Duration, result any) 
 func (p *Process) Kill() {
 	_ = p.in.Close()
 	p.cancel()
-	for range p.lines { //nolint:revive // reads to the end, so that Wait can return
+	for range p.lines { // to the end, so that Wait can return
 	}
 	_ = p.wait() // killed
 }

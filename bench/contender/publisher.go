@@ -9,7 +9,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill-amqp/v3/pkg/amqp"
 	"github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
-	wnats "github.com/ThreeDotsLabs/watermill-nats/v2/pkg/nats"
+	watermillnats "github.com/ThreeDotsLabs/watermill-nats/v2/pkg/nats"
 	"github.com/ThreeDotsLabs/watermill-redisstream/pkg/redisstream"
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/redis/go-redis/v9"
@@ -39,7 +39,7 @@ func plainPublisher(ctx context.Context, p Place) (message.Publisher, error) {
 		return redisstream.NewPublisher(redisstream.PublisherConfig{Client: client}, logger)
 	case "nats":
 		// The stream exists already.
-		return wnats.NewPublisher(wnats.PublisherConfig{URL: p.BrokerURL}, logger)
+		return watermillnats.NewPublisher(watermillnats.PublisherConfig{URL: p.BrokerURL}, logger)
 	case "amqp", "amqps":
 		config := amqp.NewDurablePubSubConfig(p.BrokerURL, nil)
 		config.Publish.ConfirmDelivery = true

@@ -41,8 +41,9 @@ type trial struct {
 const warmUpShare = 10
 
 func (t trial) run(ctx context.Context, warmUp bool) (sample work.Sample, err error) {
+	n := t.messages
 	if warmUp {
-		t.messages = max(chunk, t.messages/warmUpShare)
+		n = max(chunk, n/warmUpShare)
 	}
 	c, err := contender.Of(t.contender)
 	if err != nil {
@@ -61,12 +62,12 @@ func (t trial) run(ctx context.Context, warmUp bool) (sample work.Sample, err er
 	}
 	defer func() { err = errors.Join(err, topic.Drop(cleanup)) }()
 
-	place := contender.Place{Name: t.contender, DatabaseKind: db.Kind, DatabaseURL: db.URL, BrokerURL: topic.URL, Topic: topic.Name, Messages: t.messages, Payload: t.payload}
+	place := contender.Place{Name: t.contender, DatabaseKind: db.Kind, DatabaseURL: db.URL, BrokerURL: topic.URL, Topic: topic.Name, Messages: n, Payload: t.payload}
 	f := &filler{db: db.DB, outbox: c.Outbox(place), payload: t.payload}
 	if err := f.outbox.Prepare(ctx, db.DB); err != nil {
 		return sample, fmt.Errorf("prepare: %w", err)
 	}
-	if err := f.fill(ctx, t.messages); err != nil {
+	if err := f.fill(ctx, n); err != nil {
 		return sample, fmt.Errorf("fill: %w", err)
 	}
 	if err := db.Analyze(ctx); err != nil {
@@ -83,7 +84,7 @@ func (t trial) run(ctx context.Context, warmUp bool) (sample work.Sample, err er
 	if err := a.Verdict(c.Ordered); err != nil {
 		return sample, err
 	}
-	sample = work.Value(float64(t.messages) / m.elapsed.Seconds())
+	sample = work.Value(float64(n) / m.elapsed.Seconds())
 	sample.CPU = m.usage.CPUSeconds / float64(m.total) * 1e6
 	sample.Memory = m.usage.PeakMB()
 	sample.Note = a.Note(c.Ordered)
@@ -132,11 +133,11 @@ func (t trial) timed(ctx context.Context, place contender.Place, topic *server.T
 	if err := p.Begin(); err != nil {
 		return m, err
 	}
-	err = topic.Await(ctx, int64(t.messages))
+	err = topic.Await(ctx, int64(place.Messages))
 	m.elapsed = time.Since(start)
 	stopMeanwhile()
 	if err == nil {
-		m.total = t.messages + <-written
+		m.total = place.Messages + <-written
 		err = topic.Await(ctx, int64(m.total))
 	}
 	if err := errors.Join(context.Cause(ctx), err, others.Wait()); err != nil {

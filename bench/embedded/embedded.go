@@ -70,10 +70,11 @@ func Run(ctx context.Context, e env.Env) ([]report.Row, error) {
 }
 
 func (s spec) trial(ctx context.Context, warmUp bool) (work.Sample, error) {
+	asked := s
 	if warmUp {
-		s.Messages = max(1000, s.Messages/10)
+		asked.Messages = max(1000, asked.Messages/10)
 	}
-	p, err := child.Start(ctx, Job, s)
+	p, err := child.Start(ctx, Job, asked)
 	if err != nil {
 		return work.Sample{}, err
 	}
@@ -87,8 +88,8 @@ func (s spec) trial(ctx context.Context, warmUp bool) (work.Sample, error) {
 		return work.Sample{}, err
 	}
 	return work.Sample{
-		Values: map[string]float64{"": float64(s.Messages) / o.DrainSeconds, "order p50": o.OrderP50, "order p99": o.OrderP99},
-		CPU:    usage.CPUSeconds / float64(s.Messages) * 1e6,
+		Values: map[string]float64{"": float64(asked.Messages) / o.DrainSeconds, "order p50": o.OrderP50, "order p99": o.OrderP99},
+		CPU:    usage.CPUSeconds / float64(asked.Messages) * 1e6,
 		Memory: usage.PeakMB(),
 	}, nil
 }

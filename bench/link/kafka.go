@@ -125,12 +125,13 @@ func (k *Kafka) launch(ctx context.Context, java, lib string, listeners []string
 	common := []string{"-XX:-UsePerfData", "-Djava.awt.headless=true", "-Dlog4j2.configurationFile=" + k.file("log4j2.properties"), "-cp", filepath.Join(lib, "*")}
 	format := slices.Concat([]string{"-Xmx256m"}, common,
 		[]string{"kafka.tools.StorageTool", "format", "-t", strings.NewReplacer("-", "a", "_", "b").Replace(base64.RawURLEncoding.EncodeToString(id)), "-c", k.file("server.properties")})
-	if out, err := exec.CommandContext(ctx, java, format...).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, java, format...).CombinedOutput(); err != nil { //nolint:gosec // the operator's own Java
 		return fmt.Errorf("format Kafka's folder: %w: %.500s", err, out)
 	}
 	runCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	k.stop = stop
-	k.cmd = exec.CommandContext(runCtx, java, slices.Concat([]string{"-Xms256m", "-Xmx1g"}, common, []string{"kafka.Kafka", k.file("server.properties")})...)
+	server := slices.Concat([]string{"-Xms256m", "-Xmx1g"}, common, []string{"kafka.Kafka", k.file("server.properties")})
+	k.cmd = exec.CommandContext(runCtx, java, server...) //nolint:gosec // the operator's own Java
 	if err := k.cmd.Start(); err != nil {
 		return fmt.Errorf("start Kafka: %w", err)
 	}
@@ -183,15 +184,18 @@ func (k *Kafka) Close() error {
 }
 
 // freePorts returns addresses that were free a moment ago.
-func freePorts(n int) ([]string, error) {
-	var out []string
+func freePorts(n int) (addrs []string, err error) {
+	var open []net.Listener
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // returns at once
-		if err != nil {
-			return nil, fmt.Errorf("find a port: %w", err)
+		l, listenErr := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // returns at once
+		if listenErr != nil {
+			err = fmt.Errorf("find a port: %w", listenErr)
+			break
 		}
-		defer func() { _ = l.Close() }() // all at the end, so that they differ
-		out = append(out, l.Addr().String())
+		open, addrs = append(open, l), append(addrs, l.Addr().String())
 	}
-	return out, nil
+	for _, l := range open { // all at the end, so that they differ
+		err = errors.Join(err, l.Close())
+	}
+	return addrs, err
 }

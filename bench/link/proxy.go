@@ -109,7 +109,7 @@ func (p *Proxy) pipe(from, to net.Conn) {
 		}
 	}
 	_ = to.Close()
-	for range chunks { //nolint:revive // until the reader has ended
+	for range chunks { // until the reader has ended
 	}
 	reader.Wait()
 }

@@ -11,7 +11,7 @@ import (
 // echo returns a server that sends back what it gets.
 func echo(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // returns at once
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func through(t *testing.T, delay time.Duration) net.Conn {
 			t.Error(err)
 		}
 	})
-	c, err := net.Dial("tcp", p.Addr()) //nolint:noctx // on this machine
+	c, err := net.Dial("tcp", p.Addr())
 	if err != nil {
 		t.Fatal(err)
 	}

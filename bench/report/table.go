@@ -16,8 +16,8 @@ var (
 // Table writes rows for people, as a Markdown table.
 func Table(w io.Writer, rows []Row) error {
 	cells := [][]string{tableHead, tableAlign}
-	for _, r := range rows {
-		cells = append(cells, r.cells())
+	for i := range rows {
+		cells = append(cells, rows[i].cells())
 	}
 	widths := make([]int, len(tableHead))
 	for _, line := range cells {
@@ -37,7 +37,7 @@ func Table(w io.Writer, rows []Row) error {
 	return nil
 }
 
-func (r Row) cells() []string {
+func (r *Row) cells() []string {
 	subject := r.Subject
 	if r.Metric != "" {
 		subject += ", " + r.Metric
@@ -56,7 +56,7 @@ func (r Row) cells() []string {
 }
 
 // verdict says which bars are met, or why there is no figure.
-func (r Row) verdict() string {
+func (r *Row) verdict() string {
 	var parts []string
 	for _, v := range r.Verdicts {
 		word := "met"
