@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -107,6 +108,19 @@ func (p *process) waitReady(t *testing.T) {
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill() // SIGKILL; an error says that it has ended already
 	<-p.ended
+}
+
+// wait waits until the process has ended by itself, and returns its exit code.
+func (p *process) wait(t *testing.T) int {
+	t.Helper()
+	within := time.NewTimer(30 * time.Second)
+	defer within.Stop()
+	select {
+	case <-p.ended:
+	case <-within.C:
+		t.Fatalf("process %d has not ended after 30 s:\n%s", p.cmd.Process.Pid, strings.Join(p.lines(), "\n"))
+	}
+	return p.cmd.ProcessState.ExitCode()
 }
 
 // stop ends the process as a deployment does, and returns its exit code.

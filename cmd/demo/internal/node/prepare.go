@@ -141,11 +141,15 @@ func (n *Node) Alone(ctx context.Context) error {
 	return nil
 }
 
+// maxRefusals is how often in a row somebody is refused before he gives up.
+const maxRefusals = 3
+
 // Wait prepares the node as soon as everything can be reached, however long
 // that takes. It returns ctx's error where that ended before, and a *Refused
-// where waiting would not help.
+// where waiting would not help: after some tries, for a server that is just
+// starting may refuse for a moment.
 func (n *Node) Wait(ctx context.Context) error {
-	pause := 200 * time.Millisecond
+	pause, refusals := 200*time.Millisecond, 0
 	for first := true; ; first = false {
 		err := n.Prepare(ctx)
 		var refused *Refused
@@ -158,7 +162,11 @@ func (n *Node) Wait(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.As(err, &refused):
-			return err
+			if refusals++; refusals == maxRefusals {
+				return err
+			}
+		default:
+			refusals = 0
 		}
 		n.cfg.Logger.WarnContext(ctx, "waiting: not everything that is needed can be reached", "error", err, "next_try_in", pause)
 		if !pauseFor(ctx, pause) {

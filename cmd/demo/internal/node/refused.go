@@ -71,8 +71,8 @@ var refusals = []string{
 	"sasl authentication", "not authorized", "authorization failed", // Kafka
 	"wrongpass", "noauth", "noperm", "invalid username-password", // Redis
 	"authorization violation", "permissions violation", "authentication error", // NATS
-	"access_refused", "username or password not allowed", "no access to this vhost", // RabbitMQ
-	"sqlstate 28", "sqlstate 42501", "sqlstate 3d000", "error 1045", "error 1044", "error 1142", "error 1049", // SQL as a queue
+	"access_refused", "username or password not allowed", "does not accept the user name", // RabbitMQ
+	"sqlstate 28", "sqlstate 42501", "sqlstate 3d000", "access denied", "command denied", "error 1049", // SQL as a queue
 }
 
 // deniesUser reports whether a broker or a store refuses the user.
