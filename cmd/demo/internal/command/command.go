@@ -123,7 +123,7 @@ func newRoot(p program, args []string) *cobra.Command {
 
 func common(f *pflag.FlagSet) {
 	flag(f, "database", "URL", "", "postgres://, mysql://, mariadb:// or sqlite:///file.db; default SQLite in a temporary folder [SLUICEGATE_DATABASE_URL]")
-	flag(f, "broker", "URL", "memory://", "memory:// or kafka://host:9092 [SLUICEGATE_BROKER_URL]")
+	flag(f, "broker", "URL", "memory://", "memory://, or kafka://, redis://, nats://, amqp://, postgres://, mysql:// or sqlite:// as broker.Open takes it [SLUICEGATE_BROKER_URL]")
 	flag(f, "idempotency", "URL", "", "redis://host:6379/0 or memory://; default the handler's own transaction (strength sql) [SLUICEGATE_IDEMPOTENCY_URL]")
 	flag(f, "config", "FILE", "", "YAML file with these settings, written with _ for -")
 }
