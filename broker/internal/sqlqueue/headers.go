@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"unicode/utf8"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -152,7 +153,10 @@ func readJSON(b []byte, out message.Metadata) (problem string) {
 			out[n] = v
 		}
 	}
-	if end, err := dec.Token(); err != nil || end != json.Delim('}') || dec.More() {
+	if end, err := dec.Token(); err != nil || end != json.Delim('}') {
+		return broken
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) { // More does not see a brace
 		return broken
 	}
 	return problem

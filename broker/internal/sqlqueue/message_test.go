@@ -38,7 +38,7 @@ func TestForeignHeadersAreReadOrTheProblemIsTold(t *testing.T) {
 		`{ "a" : "1" }`: "", "{\n\"a\":\"\\u00fc\"}\n": "",
 		`{"a":"1","a":"2"}`: twice, `{"a":"\n","a":"2"}`: twice, `{"a": "1", "a":"2"}`: twice,
 		`{"a":1}`: "JSON object", `{"a":{}}`: "JSON object", `[]`: "JSON object", ``: "JSON object", `{`: "JSON object",
-		`{"a":"1"`: "JSON object", `{"a":"1",}`: "JSON object", `{}{}`: "JSON object", `{"a":"1"}x`: "JSON object", "{\"a\":\"\x01\"}": "JSON object",
+		`{"a":"1"`: "JSON object", `{"a":"1",}`: "JSON object", `{}{}`: "JSON object", `{}}`: "JSON object", `{"a":"1"}x`: "JSON object", "{\"a\":\"\x01\"}": "JSON object",
 		"{\"a\":\"\xff\"}": "UTF-8", `null`: "JSON object", `{"a":null}`: "JSON object",
 	} {
 		got, problem := readHeaders([]byte(raw))
