@@ -121,6 +121,26 @@ func TestRedisNothingOvertakesWhereverThePipelineIsCut(t *testing.T) {
 	}
 }
 
+// A large batch is sent in rounds, the second of which fails here.
+func TestRedisNoLaterRoundOvertakesOneThatFailed(t *testing.T) {
+	s := startRedis(t)
+	w := newRedisWire(t, s.addr)
+	b := openRedis(t, "redis://"+w.addr)
+	redisPublished(t, b, "other", message.NewMessage("1", nil)) // connects
+	const n = 7000
+	for _, cut := range []struct{ send, read int }{{1_000_000, -1}, {-1, 100_000}} {
+		c := s.client()
+		if err := c.FlushAll(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		w.cutAfter(cut.send, cut.read)
+		if calls := redisPublishAll(t.Context(), t, b, redisNumbered("t", "k", 0, n)); calls < 2 {
+			t.Errorf("cut %+v: it was never reached", cut)
+		}
+		redisInOrder(t, c, "t", n)
+	}
+}
+
 func TestRedisOutOfMemoryIsNoFailedAttemptAndLetsNothingOvertake(t *testing.T) {
 	s := startRedis(t, "--maxmemory-policy", "noeviction")
 	b := openRedis(t, s.url(""))
@@ -400,8 +420,9 @@ func TestRedisASlowHandlerKeepsItsMessage(t *testing.T) {
 	for _, order := range []string{"key", "none"} {
 		t.Run("order="+order, func(t *testing.T) {
 			url, _ := redisServer(t)
-			b := openRedis(t, url+"?claim_idle=1s&order="+order)
-			redisPublishAll(t.Context(), t, b, redisNumbered("t", "k", 0, 1))
+			// Full, so that it does nothing but handle.
+			b := openRedis(t, url+"?claim_idle=1s&concurrency=1&prefetch=0&order="+order)
+			redisPublishAll(t.Context(), t, b, redisNumbered("t", "k", 0, 2))
 			first := subscribe(t, b.Group("g"), "t")
 			msg := next(t, first)
 			if comes(subscribe(t, b.Group("g"), "t"), 4*time.Second) {
@@ -411,6 +432,7 @@ func TestRedisASlowHandlerKeepsItsMessage(t *testing.T) {
 				t.Error("the claim was lost")
 			}
 			msg.Ack()
+			next(t, first).Ack()
 			if comes(first, 1500*time.Millisecond) {
 				t.Error("it came again after its ack")
 			}
