@@ -10,20 +10,19 @@ func (d *Dispatcher[T]) Close() {
 	d.workers.Wait()
 
 	d.mu.Lock()
-	lanes := append(d.left, d.ready[d.head:]...)
+	lanes := append(d.left, d.ready.all()...)
 	for l, timer := range d.resting {
 		timer.Stop()
 		lanes = append(lanes, l)
 	}
 	clear(d.resting)
-	clear(d.lanes)
-	d.left, d.ready, d.head = nil, nil, 0
+	d.left, d.ready, d.lanes = nil, queue[*lane[T]]{}, newLanes[T]()
 	d.mu.Unlock()
 	if d.handlers.Returned == nil {
 		return
 	}
 	for _, l := range lanes {
-		for _, item := range l.items {
+		for _, item := range l.items.all() {
 			d.handlers.Returned(item)
 		}
 	}

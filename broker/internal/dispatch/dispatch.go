@@ -16,7 +16,7 @@ type Handlers[T any] struct {
 	// Key returns the key of an item. Items without a key have no order.
 	Key func(T) string
 	// Message makes a message of its own for one attempt. Its context is set
-	// by the dispatcher.
+	// by the dispatcher: that of the claim.
 	Message func(T) *message.Message
 	// Acked is called once, when the message of an item was acked in time. No
 	// other item of its key is delivered before it has returned.
@@ -43,36 +43,31 @@ type Dispatcher[T any] struct {
 	config   Config
 	ctx      context.Context //nolint:containedctx // the claim: the dispatcher lives as long
 	out      chan<- *message.Message
-	places   chan struct{} // one for each item held
 
-	mu      sync.Mutex
-	lanes   map[string]*lane[T]
-	ready   []*lane[T] // lanes with an item and none under way, in turn
-	head    int        // of ready
-	resting map[*lane[T]]*time.Timer
-	left    []*lane[T] // their first item was under way when the context ended
-	working int
-	closed  bool
-	workers sync.WaitGroup
-}
+	mu       sync.Mutex
+	lanes    lanes[T]
+	ready    queue[*lane[T]] // lanes with an item and none under way, in turn
+	resting  map[*lane[T]]*time.Timer
+	left     []*lane[T] // their first item was under way when the context ended
+	underWay int        // messages taken and not yet answered
+	taking   bool       // a worker takes what is ready, and will look again
+	closed   bool
+	workers  sync.WaitGroup
 
-// lane holds the items of a key. While busy, its first one is under way, or
-// rests after a nack; otherwise the lane is in ready.
-type lane[T any] struct {
-	key   string
-	items []T
-	nacks int // of the first item
-	busy  bool
+	held    int           // items added and not yet acked
+	adding  int           // calls of Add that wait for a place
+	vacated chan struct{} // has a place; told while some wait
 }
 
 // New returns a dispatcher that delivers to out until ctx ends. The caller
-// calls Close after that, and closes out no sooner than Close has returned.
+// calls Close after that, and closes out no sooner than Close has returned. A
+// message that is still in out, where out is buffered, counts as under way.
 func New[T any](ctx context.Context, out chan<- *message.Message, handlers Handlers[T], config Config) *Dispatcher[T] {
 	return &Dispatcher[T]{
 		handlers: handlers, config: config, ctx: ctx, out: out,
-		places:  make(chan struct{}, config.Concurrency+config.Queue),
-		lanes:   map[string]*lane[T]{},
+		lanes:   newLanes[T](),
 		resting: map[*lane[T]]*time.Timer{},
+		vacated: make(chan struct{}, 1),
 	}
 }
 
@@ -80,137 +75,84 @@ func New[T any](ctx context.Context, out chan<- *message.Message, handlers Handl
 // and reports false, without having taken it, where the context ended first.
 // Items of a key must be added by one goroutine, in their order.
 func (d *Dispatcher[T]) Add(item T) bool {
-	select {
-	case d.places <- struct{}{}:
-	case <-d.ctx.Done():
-		return false
-	}
 	key := d.handlers.Key(item)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	l := d.lanes[key]
-	if key == "" || l == nil {
-		l = &lane[T]{key: key}
-		if key != "" {
-			d.lanes[key] = l
-		}
+	if !d.place() {
+		return false
+	}
+	l := d.lanes.of(key)
+	l.items.push(item)
+	if !l.queued {
 		d.enqueue(l)
 	}
-	l.items = append(l.items, item)
 	return true
 }
 
-// enqueue makes a lane ready and sees to it that somebody works on it. The
-// lock is held.
+// place waits for a place and takes it. The lock is held, but not while it waits.
+func (d *Dispatcher[T]) place() bool {
+	for d.ctx.Err() == nil {
+		if d.held < d.config.Concurrency+d.config.Queue {
+			d.held++
+			return true
+		}
+		d.adding++
+		d.mu.Unlock()
+		select {
+		case <-d.vacated:
+		case <-d.ctx.Done():
+		}
+		d.mu.Lock()
+		d.adding--
+	}
+	return false
+}
+
+// vacate tells that there are places. The lock is held.
+func (d *Dispatcher[T]) vacate() {
+	if d.adding > 0 && d.held < d.config.Concurrency+d.config.Queue {
+		select {
+		case d.vacated <- struct{}{}:
+		default: // told already
+		}
+	}
+}
+
+// enqueue makes a lane ready and sees to it that somebody takes it. The lock
+// is held.
 func (d *Dispatcher[T]) enqueue(l *lane[T]) {
-	l.busy = false
-	d.ready = append(d.ready, l)
-	if d.working < d.config.Concurrency && !d.closed && d.ctx.Err() == nil {
-		d.working++
-		d.workers.Go(d.work)
+	l.queued = true
+	d.ready.push(l)
+	if d.mayTake() {
+		d.taking = true
+		d.workers.Go(func() { new(worker[T]).run(d) })
 	}
 }
 
-// work delivers what is ready until nothing is.
-func (d *Dispatcher[T]) work() {
-	for {
-		l, item, ok := d.next()
-		if !ok {
-			return
-		}
-		switch d.attempt(item) {
-		case acked:
-			d.handlers.Acked(item)
-			d.finish(l)
-		case nacked:
-			d.rest(l)
-		case ended:
-			d.leave(l)
-		}
-	}
+// mayTake reports whether there is something to take and nobody who will. The
+// lock is held.
+func (d *Dispatcher[T]) mayTake() bool {
+	return !d.taking && d.ready.len() > 0 && d.underWay < d.config.Concurrency && !d.closed && d.ctx.Err() == nil
 }
 
-func (d *Dispatcher[T]) next() (l *lane[T], item T, ok bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.head == len(d.ready) || d.ctx.Err() != nil {
-		d.working--
-		return nil, item, false
-	}
-	l = d.ready[d.head]
-	d.ready[d.head] = nil
-	d.head++
-	if d.head == len(d.ready) {
-		d.ready, d.head = d.ready[:0], 0
-	} else if d.head >= 1024 && d.head*2 >= len(d.ready) {
-		n := copy(d.ready, d.ready[d.head:])
-		clear(d.ready[n:])
-		d.ready, d.head = d.ready[:n], 0
-	}
-	l.busy = true
-	return l, l.items[0], true
-}
-
-type answer int
-
-const (
-	acked answer = iota
-	nacked
-	ended
-)
-
-// attempt delivers an item once.
-func (d *Dispatcher[T]) attempt(item T) answer {
-	ctx, cancel := context.WithCancel(d.ctx)
-	defer cancel()
-	msg := d.handlers.Message(item)
-	msg.SetContext(ctx)
-	select {
-	case d.out <- msg:
-	case <-ctx.Done():
-		return ended
-	}
-	select {
-	case <-msg.Acked():
-		return acked
-	case <-msg.Nacked():
-		return nacked
-	case <-ctx.Done():
-	}
-	select {
-	case <-msg.Acked(): // before or together with the end: the claim is still ours
-		return acked
-	default:
-		return ended
-	}
-}
-
-// finish removes the first item of a lane.
+// finish removes the first items of lanes. The lock is held.
 func (d *Dispatcher[T]) finish(l *lane[T]) {
-	d.mu.Lock()
-	var none T
-	l.items[0] = none
-	l.items, l.nacks = l.items[1:], 0
-	if len(l.items) > 0 {
-		d.enqueue(l)
-	} else if l.key != "" {
-		delete(d.lanes, l.key)
+	d.underWay--
+	d.held--
+	l.items.pop()
+	l.nacks = 0
+	if l.items.len() > 0 {
+		d.ready.push(l)
+		return
 	}
-	d.mu.Unlock()
-	<-d.places
+	l.queued = false
+	d.lanes.release(l)
 }
 
-// leave keeps a lane whose first item was not answered for Close.
-func (d *Dispatcher[T]) leave(l *lane[T]) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.left = append(d.left, l)
-}
-
-// rest keeps a lane back after a nack, without keeping a worker.
+// rest keeps a lane back after a nack, without keeping a worker. The lock is
+// held.
 func (d *Dispatcher[T]) rest(l *lane[T]) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.underWay--
 	l.nacks++
 	d.resting[l] = time.AfterFunc(d.config.Backoff.Delay(l.nacks), func() {
 		d.mu.Lock()

@@ -1,0 +1,204 @@
+package dispatch
+
+import (
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+)
+
+// patience is how long a worker waits for one of several messages before each
+// of them gets a goroutine of its own: at most so much later is the answer to
+// another one seen.
+const patience = time.Millisecond
+
+// maxMisses is how many unanswered messages in a row make a worker stop looking
+// at the younger ones.
+const maxMisses = 4
+
+// worker delivers what it has taken and waits for the answers.
+type worker[T any] struct {
+	taken  []flight[T] // to be delivered
+	flying []flight[T] // delivered, the oldest first
+	acked  []flight[T] // answered, to be settled
+	nacked []flight[T]
+	timer  *time.Timer
+}
+
+// flight is the first item of a lane, and its message once it is delivered.
+type flight[T any] struct {
+	lane *lane[T]
+	item T
+	msg  *message.Message
+}
+
+type answer int
+
+const (
+	none answer = iota
+	acked
+	nacked
+)
+
+func (f flight[T]) answer() answer {
+	select {
+	case <-f.msg.Acked():
+		return acked
+	default:
+	}
+	select {
+	case <-f.msg.Nacked():
+		return nacked
+	default:
+		return none
+	}
+}
+
+// run begins as the one that takes, or with one flight of another worker's.
+func (w *worker[T]) run(d *Dispatcher[T], flying ...flight[T]) {
+	w.flying = flying
+	took := len(flying) == 0
+	for w.take(d, took) {
+		took = len(w.taken) > 0
+		w.deliver(d)
+		if !took {
+			w.await(d)
+		}
+		ended := d.ctx.Err() != nil
+		w.sweep(ended)
+		if ended {
+			d.leave(w.flying)
+			w.flying = nil
+		}
+	}
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}
+
+// take settles what was answered and takes what may be delivered, where no
+// other worker does. It reports whether there is anything left to do.
+func (w *worker[T]) take(d *Dispatcher[T], taking bool) bool {
+	for _, f := range w.acked {
+		d.handlers.Acked(f.item)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, f := range w.acked {
+		d.finish(f.lane)
+	}
+	for _, f := range w.nacked {
+		d.rest(f.lane)
+	}
+	if len(w.acked) > 0 {
+		d.vacate()
+	}
+	clear(w.acked)
+	clear(w.nacked)
+	clear(w.taken)
+	w.acked, w.nacked, w.taken = w.acked[:0], w.nacked[:0], w.taken[:0]
+	if taking {
+		d.taking = false
+	}
+	if d.mayTake() {
+		for d.ready.len() > 0 && d.underWay < d.config.Concurrency {
+			l := d.ready.pop()
+			w.taken = append(w.taken, flight[T]{lane: l, item: l.items.first()})
+			d.underWay++
+		}
+		d.taking = true
+	}
+	return len(w.taken) > 0 || len(w.flying) > 0
+}
+
+// deliver sends a message for each lane taken. When the context ends first, the
+// rest goes to those that are left.
+func (w *worker[T]) deliver(d *Dispatcher[T]) {
+	for i := range w.taken {
+		f := w.taken[i]
+		f.msg = d.handlers.Message(f.item)
+		f.msg.SetContext(d.ctx)
+		select {
+		case d.out <- f.msg:
+		default: // out of the way of the quicker one
+			select {
+			case d.out <- f.msg:
+			case <-d.ctx.Done():
+				d.leave(w.taken[i:])
+				return
+			}
+		}
+		w.flying = append(w.flying, f)
+	}
+}
+
+// sweep collects what was answered, from the oldest message on; unless it is to
+// look at all, it stops where most likely nothing more is.
+func (w *worker[T]) sweep(all bool) {
+	kept, misses := w.flying[:0], 0
+	for i, f := range w.flying {
+		switch f.answer() {
+		case acked:
+			w.acked = append(w.acked, f)
+			misses = 0
+		case nacked:
+			w.nacked = append(w.nacked, f)
+			misses = 0
+		case none:
+			kept = append(kept, f)
+			misses++
+		}
+		if misses == maxMisses && !all {
+			kept = append(kept, w.flying[i+1:]...)
+			break
+		}
+	}
+	clear(w.flying[len(kept):])
+	w.flying = kept
+}
+
+// await waits for the answer to the oldest message or the end of the context,
+// and hands all others to workers of their own when that takes long.
+func (w *worker[T]) await(d *Dispatcher[T]) {
+	if len(w.flying) == 0 {
+		return
+	}
+	oldest := w.flying[0]
+	if oldest.answer() != none {
+		return
+	}
+	if len(w.flying) > 1 {
+		if w.timer == nil {
+			w.timer = time.NewTimer(patience)
+		} else {
+			w.timer.Reset(patience)
+		}
+		select {
+		case <-oldest.msg.Acked():
+			return
+		case <-oldest.msg.Nacked():
+			return
+		case <-d.ctx.Done():
+			return
+		case <-w.timer.C:
+		}
+		for _, f := range w.flying[1:] {
+			d.workers.Go(func() { new(worker[T]).run(d, f) })
+		}
+		clear(w.flying[1:])
+		w.flying = w.flying[:1]
+	}
+	select {
+	case <-oldest.msg.Acked():
+	case <-oldest.msg.Nacked():
+	case <-d.ctx.Done():
+	}
+}
+
+// leave keeps for Close what was not answered when the context ended.
+func (d *Dispatcher[T]) leave(flights []flight[T]) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, f := range flights {
+		d.left = append(d.left, f.lane)
+	}
+}
