@@ -4,8 +4,9 @@ import (
 	"context"
 
 	"github.com/IBM/sarama"
+	"github.com/ThreeDotsLabs/watermill/message"
 
-	"github.com/sluicegate/sluicegate/internal/backoff"
+	"github.com/sluicegate/sluicegate/broker/internal/dispatch"
 )
 
 // handler is what sarama calls for each generation of the group.
@@ -24,12 +25,30 @@ func (h *handler) Setup(session sarama.ConsumerGroupSession) error {
 // Cleanup ends a generation. sarama commits what is marked after it.
 func (*handler) Cleanup(sarama.ConsumerGroupSession) error { return nil }
 
-// ConsumeClaim delivers one partition, a record at a time, until it is taken
-// back. It returns at once then, whatever its handler does: the others of the
-// group wait for it.
+// delivery is a record under way.
+type delivery struct {
+	record *sarama.ConsumerMessage
+	key    string
+	number uint64 // at the tracker
+}
+
+// ConsumeClaim delivers one partition until it is taken back. It returns at
+// once then, whatever its handlers do: the others of the group wait for it.
+// Nothing is marked after it has returned, and sarama commits only then.
 func (h *handler) ConsumeClaim(session sarama.ConsumerGroupSession, claim sarama.ConsumerGroupClaim) error {
-	ctx := session.Context()
-	var offsets tracker
+	ctx, cancel := context.WithCancel(session.Context()) // a claim's own, so that claims share no lock
+	offsets := newTracker(h.consumer.limits, func(next int64) {
+		session.MarkOffset(claim.Topic(), claim.Partition(), next, "")
+	})
+	d := dispatch.New(ctx, h.out, dispatch.Handlers[delivery]{
+		Key:     h.lane,
+		Message: func(r delivery) *message.Message { return unmarshal(r.record, r.key) },
+		Acked:   func(r delivery) { offsets.finish(r.number) },
+	}, dispatch.Config{
+		Concurrency: h.consumer.concurrency, Queue: h.consumer.limits.records, Backoff: h.backoff,
+	})
+	defer d.Close()
+	defer cancel()
 	for {
 		select {
 		case <-ctx.Done():
@@ -38,65 +57,19 @@ func (h *handler) ConsumeClaim(session sarama.ConsumerGroupSession, claim sarama
 			if !more {
 				return nil
 			}
-			offsets.begin(record.Offset)
-			if !h.handle(ctx, record) {
+			number, ok := offsets.begin(ctx, record.Offset, len(record.Key)+len(record.Value))
+			if !ok || !d.Add(delivery{record: record, key: string(record.Key), number: number}) {
 				return nil
 			}
-			if next, moved := offsets.finish(record.Offset); moved {
-				session.MarkOffset(claim.Topic(), claim.Partition(), next, "")
-			}
 		}
 	}
 }
 
-// handle delivers a record until it is acked, and reports whether it was.
-// False means that ctx has ended: nothing may be marked any more.
-func (h *handler) handle(ctx context.Context, record *sarama.ConsumerMessage) bool {
-	for nacks := 0; ctx.Err() == nil; {
-		switch h.attempt(ctx, record) {
-		case acked:
-			return true
-		case nacked:
-			nacks++
-			_ = backoff.Wait(ctx, h.backoff.Delay(nacks))
-		case revoked:
-			return false
-		}
+// lane returns what keeps a record in order: its key, or with concurrency=1 the
+// partition.
+func (h *handler) lane(r delivery) string {
+	if h.consumer.concurrency == 1 {
+		return "partition"
 	}
-	return false
-}
-
-type answer int
-
-const (
-	acked answer = iota
-	nacked
-	revoked
-)
-
-// attempt delivers a record once, as a message of its own whose context ends
-// with the attempt.
-func (h *handler) attempt(ctx context.Context, record *sarama.ConsumerMessage) answer {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	msg := unmarshal(record)
-	msg.SetContext(ctx)
-	select {
-	case h.out <- msg:
-	case <-ctx.Done():
-		return revoked
-	}
-	select {
-	case <-msg.Acked():
-		return acked
-	case <-msg.Nacked():
-		return nacked
-	case <-ctx.Done():
-	}
-	select {
-	case <-msg.Acked(): // before or together with the end: the claim is still ours
-		return acked
-	default:
-		return revoked
-	}
+	return r.key
 }

@@ -23,12 +23,22 @@
 //
 // # Subscribing
 //
-// A new group begins at the oldest record. One message of a partition is under
-// way at a time; a nacked one comes again after a growing wait, during which
-// other partitions go on. An offset is marked once its message and all
-// before it are acked, committed every commit_interval, and at Close. When a
-// partition is taken back, the context of its message is cancelled and a later
-// Ack marks nothing. A broker that is away is waited for.
+// A new group begins at the oldest record. Up to concurrency messages of a
+// partition are under way at a time, one of a key, in the order of the key. A
+// record without a key has a place in no order: where the order of a whole
+// partition is needed, set concurrency=1.
+//
+// A nacked message comes again after a growing wait, during which those of its
+// key wait and the others go on. An offset is marked once its message and all
+// before it are acked, committed every commit_interval, and when the partition
+// is let go of. So a slow or failing message holds the offset, and what
+// was acked after it comes again when the process dies: at most window
+// records, for a partition does not run further ahead of its lowest unfinished
+// message than that. It then waits for it.
+//
+// When a partition is taken back, or the subscription ends, the contexts of its
+// messages are cancelled, and a later Ack marks nothing. The context of a
+// message goes on after its Ack. A broker that is away is waited for.
 //
 // A record without a UUID header gets a UUID made from its topic, partition,
 // offset and timestamp. One whose key or headers are not UTF-8, or that has a
@@ -57,6 +67,17 @@
 //	acks                all, and nothing else
 //	nack_delay          wait before the first redelivery; default 100ms,
 //	nack_delay_max      doubling up to this; default 10s
+//	concurrency         messages of a partition under way at once; default 64.
+//	                    1 keeps the order of the whole partition: a nacked
+//	                    message then holds back all behind it.
+//	prefetch            records of a partition that may wait in this process
+//	                    beside those under way, those behind a failing one of
+//	                    their key among them; default 2000
+//	prefetch_bytes      what the keys and payloads of both may have together;
+//	                    default 8000000 bytes a partition. One message is
+//	                    always taken.
+//	window              offsets from the lowest unfinished message of a
+//	                    partition up to which others are begun; default 10000
 //	commit_interval     default 1s
 //	session_timeout     after which a member that died loses its partitions;
 //	                    default 10s

@@ -55,9 +55,10 @@ func (d *driver) Capabilities() broker.Capabilities {
 	return broker.Capabilities{
 		Driver: "kafka",
 		Guarantee: "Publish returns when all in-sync replicas have the message (acks=all, idempotent producer); " +
-			"it is delivered at least once to every group that subscribes while the topic keeps it.",
+			"it is delivered at least once to every group that subscribes while the topic keeps it. " + d.consumer.order(),
 		Order:             broker.OrderByKey,
 		Groups:            true,
+		KeyConcurrency:    d.consumer.concurrency > 1,
 		OldMessages:       true,
 		Persistent:        true,
 		SplitProcesses:    true,

@@ -19,6 +19,7 @@ type options struct {
 	backoff redelivery.Backoff
 
 	hash         func(key []byte) int32
+	consumer     consumer
 	createTopics bool
 	detail       sarama.TopicDetail
 	producers    int
@@ -49,6 +50,7 @@ func readOptions(u *url.URL) (options, error) {
 		horizon:     q.Duration("redelivery_horizon", 7*24*time.Hour, time.Minute, 10*365*24*time.Hour),
 		dialTimeout: q.Duration("dial_timeout", 5*time.Second, 100*time.Millisecond, 5*time.Minute),
 	}
+	o.consumer = readConsumer(q)
 	if acks, given := q.Lookup("acks"); given && acks != "all" {
 		q.Problem("acks", "must be all: with anything less a confirmed message can be lost")
 	}

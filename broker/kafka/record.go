@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/IBM/sarama"
@@ -12,56 +13,75 @@ import (
 	"github.com/sluicegate/sluicegate/internal/header"
 )
 
-// unmarshal makes a message of any record. What is not as Watermill writes it
-// is said in the metadata; it never fails, since a subscription that ends at a
-// record ends there again for ever.
-func unmarshal(record *sarama.ConsumerMessage) *message.Message {
-	id, metadata, problem := readHeaders(record.Headers)
-	header.Strip(metadata)
+// unmarshal makes a message of any record with this key. What is not as
+// Watermill writes it is said in the metadata; it never fails, since a
+// subscription that ends at a record ends there again for ever.
+func unmarshal(record *sarama.ConsumerMessage, key string) *message.Message {
+	msg := message.NewMessage("", record.Value)
+	id, problem := readHeaders(record.Headers, msg.Metadata)
 	if id == "" {
 		id = foreignUUID(record)
 	}
+	msg.UUID = id
 	switch {
 	case record.Key == nil:
-	case !utf8.Valid(record.Key):
-		delete(metadata, header.Key)
+	case !utf8.ValidString(key):
+		delete(msg.Metadata, header.Key)
 		problem = join(problem, "the record key is not UTF-8")
-	case len(record.Key) > 0:
-		metadata[header.Key] = string(record.Key)
+	case key != "":
+		msg.Metadata[header.Key] = key
 	}
 	if problem != "" {
-		metadata[header.Quarantine] = problem
+		msg.Metadata[header.Quarantine] = problem
 	}
-	msg := message.NewMessage(id, record.Value)
-	msg.Metadata = metadata
 	return msg
 }
 
-// readHeaders keeps what can be read, the first of each name.
-func readHeaders(headers []*sarama.RecordHeader) (id string, metadata message.Metadata, problem string) {
-	metadata = make(message.Metadata, len(headers)+1)
-	seen := make(map[string]struct{}, len(headers))
+// readHeaders puts what can be read into metadata, the first of each name. All
+// strings of a record share one allocation.
+func readHeaders(headers []*sarama.RecordHeader, metadata message.Metadata) (id, problem string) {
+	var text strings.Builder
+	text.Grow(textSize(headers))
+	take := func(b []byte) string {
+		at := text.Len()
+		text.Write(b)
+		return text.String()[at:]
+	}
+	hasID, strip := false, false
 	for i, h := range headers {
 		if h == nil {
 			continue
 		}
-		name := string(h.Key)
 		if !utf8.Valid(h.Key) || !utf8.Valid(h.Value) {
 			problem = join(problem, fmt.Sprintf("header %d is not UTF-8", i+1))
 			continue
 		}
-		if _, twice := seen[name]; twice {
+		isID := string(h.Key) == wmkafka.UUIDHeaderKey
+		_, twice := metadata[string(h.Key)]
+		switch {
+		case twice || isID && hasID:
 			problem = join(problem, fmt.Sprintf("header %d has the name of one before it", i+1))
-			continue
-		}
-		seen[name] = struct{}{}
-		if name == wmkafka.UUIDHeaderKey {
-			id = string(h.Value)
-		} else {
-			metadata[name] = string(h.Value)
+		case isID:
+			id, hasID = take(h.Value), true
+		default:
+			name := take(h.Key)
+			metadata[name] = take(h.Value)
+			strip = strip || header.Internal(name)
 		}
 	}
-	return id, metadata, problem
+	if strip {
+		header.Strip(metadata)
+	}
+	return id, problem
+}
+
+func textSize(headers []*sarama.RecordHeader) (n int) {
+	for _, h := range headers {
+		if h != nil {
+			n += len(h.Key) + len(h.Value)
+		}
+	}
+	return n
 }
 
 // join keeps the text short: one problem is enough to set a message aside.

@@ -56,7 +56,7 @@ func TestPlainWatermillKafkaReadsOursAndWeReadTheirs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	back := unmarshal(received(t, record))
+	back := read(received(t, record))
 	if !back.Equals(msg) {
 		t.Errorf("we read %q %q %v", back.UUID, back.Payload, back.Metadata)
 	}
@@ -86,10 +86,14 @@ func TestImpossibleMessagesAreRefusedBeforeSending(t *testing.T) {
 
 func second(_ item, err error) error { return err }
 
+func read(record *sarama.ConsumerMessage) *message.Message {
+	return unmarshal(record, string(record.Key))
+}
+
 func TestAForeignUUIDDependsOnTheRecordAlone(t *testing.T) {
 	base := sarama.ConsumerMessage{Topic: "t", Partition: 1, Offset: 2, Timestamp: time.UnixMilli(3)}
-	id := unmarshal(&base).UUID
-	if again := unmarshal(&base).UUID; again != id || len(id) != 36 {
+	id := read(&base).UUID
+	if again := read(&base).UUID; again != id || len(id) != 36 {
 		t.Errorf("%q, then %q", id, again)
 	}
 	for what, change := range map[string]func(*sarama.ConsumerMessage){
@@ -100,7 +104,7 @@ func TestAForeignUUIDDependsOnTheRecordAlone(t *testing.T) {
 	} {
 		other := base
 		change(&other)
-		if unmarshal(&other).UUID == id {
+		if read(&other).UUID == id {
 			t.Errorf("another %s has the same UUID", what)
 		}
 	}
@@ -171,23 +175,4 @@ func headers(list []*sarama.RecordHeader) map[string]string {
 		out[string(h.Key)] = string(h.Value)
 	}
 	return out
-}
-
-func TestOffsetsMoveOnlyOverWhatIsFinished(t *testing.T) {
-	var tr tracker
-	for _, o := range []int64{5, 6, 9, 10} { // compaction leaves gaps
-		tr.begin(o)
-	}
-	for _, step := range []struct {
-		offset, next int64
-		moved        bool
-	}{{6, 0, false}, {10, 0, false}, {5, 7, true}, {9, 11, true}} {
-		next, moved := tr.finish(step.offset)
-		if moved != step.moved || moved && next != step.next {
-			t.Errorf("finish(%d) = %d, %t, want %d, %t", step.offset, next, moved, step.next, step.moved)
-		}
-	}
-	if len(tr.open) != 0 || len(tr.finished) != 0 {
-		t.Errorf("left over: %v %v", tr.open, tr.finished)
-	}
 }

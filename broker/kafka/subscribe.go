@@ -19,6 +19,11 @@ import (
 // offsets and to leave its group, before its connections are cut.
 const leaveGrace = 3 * time.Second
 
+// channelBuffer is how many messages under way may be on the way to their
+// reader: with as many as that the partitions do not wait for each other. What
+// is in there when its partition is taken back has a context that has ended.
+const channelBuffer = 1024
+
 // reconnect is the wait between attempts to reach a broker that is away.
 var reconnect = redelivery.Backoff{First: 250 * time.Millisecond, Max: 5 * time.Second}
 
@@ -28,7 +33,7 @@ func (d *driver) Subscribe(ctx context.Context, topic, group string) (<-chan *me
 	if err := checkTopic(topic); err != nil {
 		return nil, failure.Permanent(err)
 	}
-	out := make(chan *message.Message)
+	out := make(chan *message.Message, channelBuffer)
 	s := &subscription{
 		driver: d, topic: topic, group: group, out: out,
 		logger: d.logger.With("topic", topic, "group", group),

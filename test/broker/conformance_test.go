@@ -15,21 +15,25 @@ import (
 )
 
 func TestKafkaKeepsItsGuarantees(t *testing.T) {
-	raw := kafkaURL(t, "partitions=4&commit_interval=100ms")
-	brokertest.Run(t, brokertest.Harness{
-		URL: func(brokertest.T) string { return raw },
-		Declared: broker.Capabilities{
-			Driver: "kafka", Order: broker.OrderByKey, Groups: true, OldMessages: true,
-			Persistent: true, SplitProcesses: true,
-			RedeliveryHorizon: 7 * 24 * time.Hour, MaxMessageBytes: 1_000_000,
-		},
-		Foreign: func(t brokertest.T, topic string, key, value []byte, headers []brokertest.Header) {
-			foreign(t, topic, key, value, headers)
-		},
-		Patience:     30 * time.Second,
-		Quiet:        500 * time.Millisecond,
-		MinNackDelay: 50 * time.Millisecond,
-	})
+	for _, concurrency := range []int{64, 1} {
+		t.Run(fmt.Sprintf("concurrency=%d", concurrency), func(t *testing.T) {
+			raw := kafkaURL(t, fmt.Sprintf("partitions=4&commit_interval=100ms&concurrency=%d", concurrency))
+			brokertest.Run(t, brokertest.Harness{
+				URL: func(brokertest.T) string { return raw },
+				Declared: broker.Capabilities{
+					Driver: "kafka", Order: broker.OrderByKey, KeyConcurrency: concurrency > 1, Groups: true, OldMessages: true,
+					Persistent: true, SplitProcesses: true,
+					RedeliveryHorizon: 7 * 24 * time.Hour, MaxMessageBytes: 1_000_000,
+				},
+				Foreign: func(t brokertest.T, topic string, key, value []byte, headers []brokertest.Header) {
+					foreign(t, topic, key, value, headers)
+				},
+				Patience:     30 * time.Second,
+				Quiet:        500 * time.Millisecond,
+				MinNackDelay: 50 * time.Millisecond,
+			})
+		})
+	}
 }
 
 // brokers are the addresses in KAFKA_URL.
@@ -81,7 +85,7 @@ func TestKafkaPassesWatermillsOwnSuite(t *testing.T) {
 // NewSubscriberReceivesOldMessages means a second subscriber of the same group to
 // Watermill. That a new group gets them is a case of our own suite.
 func TestKafkaPassesWatermillsOwnSuiteInOrderOnOnePartition(t *testing.T) {
-	brokertest.Watermill(t, kafkaURL(t, "partitions=1"), tests.Features{
+	brokertest.Watermill(t, kafkaURL(t, "partitions=1&concurrency=1"), tests.Features{
 		ConsumerGroups:                      true,
 		GuaranteedOrder:                     true,
 		GuaranteedOrderWithSingleSubscriber: true,
