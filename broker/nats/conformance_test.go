@@ -15,7 +15,7 @@ import (
 )
 
 func TestNATSKeepsItsGuarantees(t *testing.T) {
-	for _, params := range []string{"order=key", "order=none&atomic=false&stream=ALL&subjects=*&ack=sync"} {
+	for _, params := range []string{"order=key&nack_delay_max=200ms", "order=none&nack_delay_max=200ms&atomic=false&stream=ALL&subjects=*&ack=sync"} {
 		t.Run(params, func(t *testing.T) {
 			s := startServer(t, "")
 			order := broker.OrderByKey

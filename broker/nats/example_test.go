@@ -15,5 +15,6 @@ func Example() {
 	// broker URL: host 2: its port is not a number from 1 to 65535
 	// parameter stream: must not have spaces, ".", "*", ">" or slashes, nor more than 200 bytes
 	// parameter order: unknown value: did you mean key?
+	// parameter subjects: number 1: topic name has an empty part: two dots in a row, or one at an end
 	// unknown parameter "ackwait": did you mean ack_wait?
 }

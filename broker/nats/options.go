@@ -122,7 +122,6 @@ func name(q *urlparam.Query, param string) string {
 	v, given := q.Lookup(param)
 	if given && (strings.ContainsAny(v, " .*>/\\\t\r\n") || len(v) > maxName) {
 		q.Problem(param, `must not have spaces, ".", "*", ">" or slashes, nor more than %d bytes`, maxName)
-		return ""
 	}
 	return v
 }
