@@ -132,7 +132,7 @@ func (m *member) keep(ctx context.Context, cancel context.CancelCauseFunc, since
 				again.Reset(reconnect.First)
 			}
 		case <-chores.C:
-			err = m.chores(ctx)
+			m.chores(ctx)
 			chores.Reset(backoff.Half(m.choreEvery()))
 		}
 		if err != nil && !failure.IsUnavailable(err) {
@@ -200,18 +200,17 @@ func (m *member) leave() {
 	}
 }
 
-// chores are what some member of the group does now and then.
-func (m *member) chores(ctx context.Context) error {
-	if _, err := m.run(ctx, tidyScript, nil, m.group, max(10*m.claimIdle, 10*time.Minute).Milliseconds()); err != nil {
-		return fmt.Errorf("remove dead members: %w", err)
+// chores are what some member of the group does now and then. Nothing depends
+// on them, so that a server that refuses them is only told about, once.
+func (m *member) chores(ctx context.Context) {
+	_, err := m.run(ctx, tidyScript, nil, m.group, max(10*m.claimIdle, 10*time.Minute).Milliseconds())
+	if err == nil && m.retain > 0 {
+		_, err = m.run(ctx, trimScript, nil, m.retain.Milliseconds())
 	}
-	if m.retain == 0 {
-		return nil
+	if err != nil && !failure.IsUnavailable(err) && !m.complained {
+		m.complained = true
+		m.logger.Warn("redis refuses to remove dead members or acked entries", "err", err)
 	}
-	if _, err := m.run(ctx, trimScript, nil, m.retain.Milliseconds()); err != nil {
-		return fmt.Errorf("trim the stream: %w", err)
-	}
-	return nil
 }
 
 func (m *member) choreEvery() time.Duration {

@@ -39,6 +39,8 @@ type member struct {
 	guess    int    // of a reply
 	after    string // what the last wait was for: an entry after this one
 	woken    bool   // and whether it came
+
+	complained bool
 }
 
 func newMember(s *subscription) *member {

@@ -122,7 +122,11 @@ func (d *driver) rounds(msgs []broker.Outgoing, results []error) []*round {
 	messages, size := 0, 0
 	buf := make([]byte, 0, metadata)
 	blobs := make([]blob, len(msgs))
-	args := make([]any, 0, 12*len(msgs))
+	width := 9
+	if d.maxlen > 0 {
+		width = 12
+	}
+	args := make([]any, 0, width*len(msgs))
 	for i, m := range msgs {
 		if results[i] != nil {
 			continue

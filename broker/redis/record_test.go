@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	wmredis "github.com/ThreeDotsLabs/watermill-redisstream/pkg/redisstream"
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/sluicegate/sluicegate/broker"
 	"github.com/sluicegate/sluicegate/internal/header"
 )
 
@@ -145,6 +147,49 @@ func TestAReplyCutOffAnywhereIsAnError(t *testing.T) {
 		r := &reply{rest: []byte(whole[:n])}
 		if entries, _ := r.stream("t"); r.err == nil {
 			t.Errorf("%d bytes: %d entries and no error", n, len(entries))
+		}
+	}
+}
+
+// BenchmarkBatch makes the commands for 1000 messages.
+func BenchmarkBatch(b *testing.B) {
+	d := &driver{options: options{maxBytes: 1_000_000}}
+	batch := make([]broker.Outgoing, 1000)
+	for i := range batch {
+		msg := message.NewMessage("0190a6c2-7e5b-7cc3-9a52-0123456789ab", make([]byte, 256))
+		msg.Metadata.Set(header.Key, "order-4711")
+		batch[i] = broker.Outgoing{Topic: "t", Message: msg}
+	}
+	results := make([]error, len(batch))
+	b.ReportAllocs()
+	for b.Loop() {
+		d.rounds(batch, results)
+	}
+}
+
+// BenchmarkReply reads 200 entries and makes their messages.
+func BenchmarkReply(b *testing.B) {
+	metadata := appendMetadata(nil, message.Metadata{header.Key: "order-4711"})
+	var raw []byte
+	bulk := func(s string) { raw = fmt.Appendf(raw, "$%d\r\n%s\r\n", len(s), s) }
+	raw = append(raw, "*1\r\n*2\r\n$1\r\nt\r\n*200\r\n"...)
+	for range 200 {
+		raw = append(raw, "*2\r\n"...)
+		bulk("1763712345678-12")
+		raw = append(raw, "*6\r\n"...)
+		for _, s := range []string{fieldUUID, "0190a6c2-7e5b-7cc3-9a52-0123456789ab", fieldMetadata, string(metadata), fieldPayload, strings.Repeat("x", 256)} {
+			bulk(s)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		r := &reply{rest: raw}
+		entries, _ := r.stream("t")
+		for _, e := range entries {
+			_ = e.message()
+		}
+		if len(entries) != 200 || r.err != nil {
+			b.Fatal(len(entries), r.err)
 		}
 	}
 }

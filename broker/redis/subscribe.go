@@ -114,6 +114,10 @@ func (s *subscription) join(ctx context.Context) (joined bool, err error) {
 			return false, err
 		}
 	}
+	if err := m.beat(ctx); err != nil { // a missing permission shows before anything is delivered
+		m.leave()
+		return false, err
+	}
 	s.resume()
 	return true, m.work(ctx, since)
 }
