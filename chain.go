@@ -66,6 +66,10 @@ func (s *Stack) deliver(handler string, next message.HandlerFunc) message.Handle
 			name = message.HandlerNameFromCtx(ctx)
 		}
 		d := &delivery.Delivery{Handler: name, Topic: message.SubscribeTopicFromCtx(ctx), Consumer: s.cfg.Consumer}
+		if c, ok := ctx.(*delivery.Context); ok && delivery.From(ctx) == nil {
+			c.Carry(d) // the gate's, which has just made it
+			return next(msg)
+		}
 		msg.SetContext(delivery.With(ctx, d))
 		defer msg.SetContext(ctx)
 		return next(msg)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/sluicegate/sluicegate/internal/delivery"
 )
 
 // errDraining is what a message is given back with that arrives while the
@@ -140,31 +142,33 @@ func (g *gate) middleware(next message.HandlerFunc) message.HandlerFunc {
 			return nil, errDraining
 		}
 		defer g.leave(msg)
-		ctx, cancel := g.outlive(own)
-		defer cancel()
+		deepen()
+		ctx := delivery.Detached(own, outlive, g)
+		defer ctx.Cancel(context.Canceled)
 		msg.SetContext(ctx)
 		defer msg.SetContext(own)
 		return next(msg)
 	}
 }
 
-// outlive returns a context with the values of ctx that is cancelled the
-// grace after ctx is.
-func (g *gate) outlive(ctx context.Context) (context.Context, context.CancelFunc) {
-	out, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+// outlive opens a context with the values of its parent that is cancelled the
+// gate's grace after that is.
+func outlive(c *delivery.Context) (context.Context, context.CancelCauseFunc) {
+	g, _ := c.Arg().(*gate)
+	out, cancel := context.WithCancelCause(context.WithoutCancel(c.Parent()))
 	var (
 		mu    sync.Mutex
 		timer *time.Timer
 		over  bool
 	)
-	stop := context.AfterFunc(ctx, func() {
+	stop := context.AfterFunc(c.Parent(), func() {
 		mu.Lock()
 		defer mu.Unlock()
 		if !over {
-			timer = time.AfterFunc(g.graceNow(), func() { cancel(context.Cause(ctx)) })
+			timer = time.AfterFunc(g.graceNow(), func() { cancel(context.Cause(c.Parent())) })
 		}
 	})
-	return out, func() {
+	return out, func(cause error) {
 		stop()
 		mu.Lock()
 		over = true
@@ -172,6 +176,22 @@ func (g *gate) outlive(ctx context.Context) (context.Context, context.CancelFunc
 			timer.Stop()
 		}
 		mu.Unlock()
-		cancel(context.Canceled)
+		cancel(cause)
 	}
 }
+
+// deepen has the goroutine's stack grow once, here, where there is little on it,
+// in place of step by step further in, where each step copies all the layers:
+// Watermill's router starts a goroutine for each message.
+//
+//go:noinline
+func deepen() {
+	var room [stackRoom]byte
+	touch(&room)
+}
+
+// stackRoom is about what the layers of a chain and a small handler need.
+const stackRoom = 5 << 10
+
+//go:noinline
+func touch(room *[stackRoom]byte) { room[0]++ }

@@ -36,10 +36,12 @@ type Delivery struct {
 
 	mu       sync.Mutex
 	key      string
+	first    [1]Record // most messages need one attempt
 	attempts []Record
 	current  int
 	replayed bool
 	outgoing []func(*message.Message)
+	received *Snapshot
 }
 
 // Scope is consumer and handler as the inbox, events and dead letters name
@@ -97,6 +99,9 @@ func (d *Delivery) Add(number int, startedAt time.Time, took time.Duration, err 
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.attempts == nil {
+		d.attempts = d.first[:0]
+	}
 	d.attempts = append(d.attempts, a)
 }
 
@@ -174,6 +179,9 @@ func With(ctx context.Context, d *Delivery) context.Context {
 
 // From returns the delivery that ctx carries, or nil.
 func From(ctx context.Context) *Delivery {
+	if c, ok := ctx.(*Context); ok && c.delivery != nil {
+		return c.delivery
+	}
 	d, _ := ctx.Value(contextKey{}).(*Delivery)
 	return d
 }
@@ -188,9 +196,11 @@ func Attempt(ctx context.Context) int { return From(ctx).Attempt() }
 func Ensure(msg *message.Message) (d *Delivery, undo func()) {
 	ctx := msg.Context()
 	if d := From(ctx); d != nil {
-		return d, func() {}
+		return d, nothing
 	}
 	d = &Delivery{Handler: message.HandlerNameFromCtx(ctx), Topic: message.SubscribeTopicFromCtx(ctx)}
 	msg.SetContext(With(ctx, d))
 	return d, func() { msg.SetContext(ctx) }
 }
+
+func nothing() {}

@@ -80,7 +80,7 @@ func New(store Store, cfg Config) (message.HandlerMiddleware, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure deadletter: %w", err)
 	}
-	s := setter{store: store, cfg: cfg}
+	s := &setter{store: store, cfg: cfg}
 	return func(h message.HandlerFunc) message.HandlerFunc {
 		return func(msg *message.Message) ([]*message.Message, error) { return s.handle(msg, h) }
 	}, nil
@@ -91,33 +91,38 @@ type setter struct {
 	cfg   Config
 }
 
-func (s setter) handle(msg *message.Message, h message.HandlerFunc) ([]*message.Message, error) {
+func (s *setter) handle(msg *message.Message, h message.HandlerFunc) ([]*message.Message, error) {
 	d, undo := delivery.Ensure(msg)
 	defer undo()
 	ctx := msg.Context() // an inner layer may leave another one behind
-	received, start := original(msg), time.Now()
+	snapshot, start := d.Snapshot(msg), time.Now()
 	out, err := h(msg)
 	if err == nil {
 		return out, nil
 	}
+	return nil, s.failed(ctx, d, snapshot.Message(), start, err)
+}
+
+// failed is apart, so that a message that succeeds has a small stack.
+func (s *setter) failed(ctx context.Context, d *delivery.Delivery, received *message.Message, start time.Time, err error) error {
 	told := event.Event{
 		Kind: event.Returned, Handler: d.Scope(), Topic: d.Topic, Key: d.Key(),
 		MessageID: received.UUID, Attempt: d.Attempt(), Err: err,
 	}
 	if ctx.Err() != nil || failure.IsUnavailable(err) {
 		s.cfg.Observe.Emit(told)
-		return nil, err
+		return err
 	}
 	l := s.letter(ctx, d, received, start, err)
 	if putErr := s.put(ctx, l); putErr != nil {
-		return nil, &StoreError{Err: putErr, Reason: err}
+		return &StoreError{Err: putErr, Reason: err}
 	}
 	told.Kind, told.Key, told.Attempt = event.DeadLettered, l.Key, l.Attempts[len(l.Attempts)-1].Number
 	s.cfg.Observe.Emit(told)
-	return nil, nil
+	return nil
 }
 
-func (s setter) letter(ctx context.Context, d *delivery.Delivery, received *message.Message, start time.Time, err error) Letter {
+func (s *setter) letter(ctx context.Context, d *delivery.Delivery, received *message.Message, start time.Time, err error) Letter {
 	attempts := d.Attempts()
 	if len(attempts) == 0 {
 		// Nobody inside counts: this was the one.
@@ -137,7 +142,7 @@ func (s setter) letter(ctx context.Context, d *delivery.Delivery, received *mess
 
 // put stores l although the message's context may end meanwhile: the handler
 // has failed for good, and the letter must not be lost to a shutdown.
-func (s setter) put(ctx context.Context, l Letter) error {
+func (s *setter) put(ctx context.Context, l Letter) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.PutTimeout)
 	defer cancel()
 	return s.store.Put(ctx, l)

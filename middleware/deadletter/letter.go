@@ -1,9 +1,7 @@
 package deadletter
 
 import (
-	"bytes"
 	"context"
-	"maps"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -55,14 +53,4 @@ type Store interface {
 	// may not be: the message is then delivered again. It must return when ctx
 	// ends, and must not change l.
 	Put(ctx context.Context, l Letter) error
-}
-
-// original copies msg as it was received. A layer inside may write to the
-// metadata, and a handler that decrypts in place to the payload.
-func original(msg *message.Message) *message.Message {
-	c := message.NewMessage(msg.UUID, bytes.Clone(msg.Payload))
-	if msg.Metadata != nil {
-		c.Metadata = maps.Clone(msg.Metadata)
-	}
-	return c
 }

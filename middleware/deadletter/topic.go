@@ -10,6 +10,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/sluicegate/sluicegate/internal/batch"
+	"github.com/sluicegate/sluicegate/internal/delivery"
 	"github.com/sluicegate/sluicegate/internal/header"
 )
 
@@ -93,7 +94,7 @@ func (s *TopicStore) Put(ctx context.Context, l Letter) error {
 	if err != nil {
 		return fmt.Errorf("encode attempts: %w", err)
 	}
-	out := original(l.Message)
+	out := delivery.Copy(l.Message)
 	if out.Metadata == nil {
 		out.Metadata = message.Metadata{}
 	}

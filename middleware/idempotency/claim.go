@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -39,25 +41,34 @@ func New(store Store, cfg Config) (message.HandlerMiddleware, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &claimer{store: store, cfg: cfg}
+	c := &claimer{store: store, cfg: cfg, process: rand.Text()[:16]}
 	return func(next message.HandlerFunc) message.HandlerFunc {
 		return func(msg *message.Message) ([]*message.Message, error) { return c.handle(next, msg) }
 	}, nil
 }
 
 type claimer struct {
-	store Store
-	cfg   Config
+	store      Store
+	cfg        Config
+	process    string // begins the tokens, so that no other process has them
+	deliveries atomic.Uint64
+}
+
+// token names a delivery.
+func (c *claimer) token() string {
+	b := append(make([]byte, 0, 32), c.process...)
+	return string(strconv.AppendUint(append(b, '-'), c.deliveries.Add(1), 36))
 }
 
 // work is one message on its way through.
 type work struct {
 	*claimer
 	msg   *message.Message
-	fact  event.Event // what all its events have in common
+	d     *delivery.Delivery
 	claim Claim
 	rec   Record
 	asked time.Time // when the claim that won was asked for
+	lease lease
 }
 
 func (c *claimer) handle(next message.HandlerFunc, msg *message.Message) ([]*message.Message, error) {
@@ -68,8 +79,8 @@ func (c *claimer) handle(next message.HandlerFunc, msg *message.Message) ([]*mes
 		return nil, failure.Permanent(err)
 	}
 	d.SetKey(key.ID)
-	w := &work{claimer: c, msg: msg, fact: factOf(key, d, msg)}
-	w.claim = Claim{Key: key, Token: rand.Text(), Lease: c.cfg.Lease, Retention: c.cfg.Retention}
+	w := &work{claimer: c, msg: msg, d: d}
+	w.claim = Claim{Key: key, Token: c.token(), Lease: c.cfg.Lease, Retention: c.cfg.Retention}
 	if c.cfg.Fingerprint != nil {
 		w.claim.Fingerprint = c.cfg.Fingerprint(msg)
 	}
@@ -143,7 +154,10 @@ func (w *work) duplicate(d *delivery.Delivery) ([]*message.Message, error) {
 }
 
 func (w *work) emit(kind event.Kind, err error) {
-	e := w.fact
+	if w.cfg.Observe == nil {
+		return
+	}
+	e := factOf(w.claim.Key, w.d, w.msg)
 	e.Kind, e.Err = kind, err
 	if kind != event.Duplicate && kind != event.Busy {
 		e.Attempt = int(w.rec.Attempt)

@@ -48,8 +48,11 @@ var cloudEvents = [...]struct{ id, source string }{
 func CloudEvents() KeyFunc {
 	return func(msg *message.Message) (string, error) {
 		for _, n := range cloudEvents {
-			id, source := msg.Metadata.Get(n.id), msg.Metadata.Get(n.source)
-			if id != "" && source != "" {
+			id := msg.Metadata.Get(n.id)
+			if id == "" {
+				continue
+			}
+			if source := msg.Metadata.Get(n.source); source != "" {
 				// The length keeps ("a:b", "c") and ("a", "b:c") apart.
 				return strconv.Itoa(len(source)) + ":" + source + ":" + id, nil
 			}

@@ -10,10 +10,10 @@ import (
 // lease is a claim that a timer renews: a handler that is done before the first
 // beat costs no goroutine.
 type lease struct {
-	work   *work
-	beats  context.Context //nolint:containedctx // it ends with stop, and so do the beats
-	cancel context.CancelFunc
-	lost   context.CancelCauseFunc
+	work *work
+	ctx  context.Context    //nolint:containedctx // of the beats
+	end  context.CancelFunc // of the beat under way, which ends with stop
+	lost func(cause error)
 
 	mu      sync.Mutex
 	until   time.Time // by our clock, counted from before the store was asked
@@ -25,11 +25,9 @@ type lease struct {
 // keepLease renews the claim every Heartbeat until stop. Once the store says
 // that the record is another's, it calls lost with ErrLeaseLost. A store that
 // does not answer says nothing of the kind: the next beat asks again.
-func (w *work) keepLease(ctx context.Context, lost context.CancelCauseFunc) *lease {
-	l := &lease{work: w, lost: lost, until: w.asked.Add(w.cfg.Lease)}
-	// A handler that goes on after its message's context has ended, because it
-	// drains, still needs the record.
-	l.beats, l.cancel = context.WithCancel(context.WithoutCancel(ctx))
+func (w *work) keepLease(ctx context.Context, lost func(cause error)) *lease {
+	l := &w.lease
+	l.work, l.lost, l.ctx, l.until = w, lost, ctx, w.asked.Add(w.cfg.Lease)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.timer = time.AfterFunc(w.cfg.Heartbeat, l.beat)
@@ -44,11 +42,17 @@ func (l *lease) beat() {
 	}
 	ended := make(chan struct{})
 	l.beating = ended
+	// A handler that goes on after its message's context has ended, because it
+	// drains, still needs the record. One renewal has the time of one heartbeat,
+	// so that a lost packet does not cost the lease.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.ctx), l.work.cfg.Heartbeat)
+	l.end = cancel
 	l.mu.Unlock()
 	defer close(ended)
+	defer cancel()
 
 	asked := time.Now()
-	err := l.work.extend(l.beats)
+	err := l.work.store.Extend(ctx, l.work.claim.Key, l.work.claim.Token, l.work.cfg.Lease)
 	if errors.Is(err, ErrLeaseLost) {
 		l.lost(ErrLeaseLost)
 		return
@@ -63,14 +67,6 @@ func (l *lease) beat() {
 	}
 }
 
-// extend gives one renewal the time of one heartbeat, so that a lost packet
-// does not cost the lease.
-func (w *work) extend(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, w.cfg.Heartbeat)
-	defer cancel()
-	return w.store.Extend(ctx, w.claim.Key, w.claim.Token, w.cfg.Lease)
-}
-
 // stop ends the beats, waits for the one under way, and returns when the lease
 // ends. It may be called again.
 func (l *lease) stop() time.Time {
@@ -78,8 +74,10 @@ func (l *lease) stop() time.Time {
 	l.stopped = true
 	l.timer.Stop()
 	beating := l.beating
+	if beating != nil {
+		l.end()
+	}
 	l.mu.Unlock()
-	l.cancel()
 	if beating != nil {
 		<-beating
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/sluicegate/sluicegate/internal/backoff"
+	"github.com/sluicegate/sluicegate/internal/delivery"
 	"github.com/sluicegate/sluicegate/internal/event"
 	"github.com/sluicegate/sluicegate/internal/failure"
 )
@@ -17,9 +18,9 @@ import (
 // handler succeeded, released in every other case, a panic included.
 func (w *work) run(next message.HandlerFunc) (produced []*message.Message, err error) {
 	own := w.msg.Context()
-	ctx, cancel := context.WithCancelCause(withFence(own, w.rec.Attempt))
-	defer cancel(context.Canceled)
-	lease := w.keepLease(own, cancel)
+	ctx := delivery.WithCancel(own, fenceKey{}, w.rec.Attempt)
+	defer ctx.Cancel(context.Canceled)
+	lease := w.keepLease(own, ctx.Cancel)
 	settled := false
 	defer func() {
 		lease.stop()
@@ -82,8 +83,9 @@ func (w *work) complete(ctx context.Context, result []byte, leaseEnd time.Time) 
 	if grace := time.Now().Add(w.cfg.Heartbeat); leaseEnd.Before(grace) {
 		leaseEnd = grace
 	}
-	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), leaseEnd)
-	defer cancel()
+	end := delivery.WithoutCancel(ctx, leaseEnd)
+	defer end.Cancel(context.Canceled)
+	ctx = end
 	for n := 1; ; n++ {
 		err := w.store.Complete(ctx, w.claim.Key, w.claim.Token, result, w.cfg.Retention)
 		if err == nil || errors.Is(err, ErrLeaseLost) || errors.Is(err, ErrInvalid) {

@@ -3,7 +3,6 @@ package retry
 import (
 	"context"
 	"fmt"
-	"maps"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -25,9 +24,9 @@ func New(cfg Config) (message.HandlerMiddleware, error) {
 		return func(msg *message.Message) ([]*message.Message, error) {
 			d, undo := delivery.Ensure(msg)
 			defer undo()
-			r := run{cfg: cfg, delivery: d, entry: snapshot(msg)}
+			r := &run{cfg: &cfg, delivery: d, ctx: msg.Context(), entry: d.Snapshot(msg)}
 			// Put back also where the handler panics.
-			defer msg.SetContext(r.entry.ctx)
+			defer msg.SetContext(r.ctx)
 			return r.handle(msg, h)
 		}
 	}, nil
@@ -35,13 +34,14 @@ func New(cfg Config) (message.HandlerMiddleware, error) {
 
 // run is one message on its way through its attempts.
 type run struct {
-	cfg      Config
+	cfg      *Config
 	delivery *delivery.Delivery
-	entry    entry
+	ctx      context.Context    //nolint:containedctx // the message's own, to be put back
+	entry    *delivery.Snapshot // the message as it came in
 }
 
-func (r run) handle(msg *message.Message, h message.HandlerFunc) ([]*message.Message, error) {
-	ctx := r.entry.ctx
+func (r *run) handle(msg *message.Message, h message.HandlerFunc) ([]*message.Message, error) {
+	ctx := r.ctx
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("not attempted: %w", context.Cause(ctx))
 	}
@@ -62,16 +62,16 @@ func (r run) handle(msg *message.Message, h message.HandlerFunc) ([]*message.Mes
 		if cause := backoff.Wait(ctx, delay); cause != nil {
 			return nil, fmt.Errorf("interrupted after attempt %d: %w: %w", n, cause, err)
 		}
-		r.entry.restore(msg)
+		r.restore(msg)
 	}
 }
 
-func (r run) attempt(msg *message.Message, h message.HandlerFunc, n int) ([]*message.Message, error) {
+func (r *run) attempt(msg *message.Message, h message.HandlerFunc, n int) ([]*message.Message, error) {
 	start := time.Now()
 	r.delivery.Begin(n)
 	out, err := h(msg)
-	msg.SetContext(r.entry.ctx)
-	if err != nil && (r.entry.ctx.Err() != nil || failure.IsUnavailable(err)) {
+	msg.SetContext(r.ctx)
+	if err != nil && (r.ctx.Err() != nil || failure.IsUnavailable(err)) {
 		return nil, err // not an attempt
 	}
 	r.delivery.Add(n, start, time.Since(start), err)
@@ -80,36 +80,24 @@ func (r run) attempt(msg *message.Message, h message.HandlerFunc, n int) ([]*mes
 
 // delay is computed once for each wait, so that hooks, events and the wait
 // itself agree.
-func (r run) delay(failures int, err error) time.Duration {
+func (r *run) delay(failures int, err error) time.Duration {
 	if d, ok := failure.Delay(err); ok {
 		return min(max(d, 0), r.cfg.Max)
 	}
 	return r.cfg.policy().Delay(failures)
 }
 
-func (r run) tell(msg *message.Message, n int, delay time.Duration, err error) {
+func (r *run) tell(msg *message.Message, n int, delay time.Duration, err error) {
 	if r.cfg.OnRetry != nil {
 		r.cfg.OnRetry(msg, n, delay, err)
 	}
 	r.cfg.Observe.Emit(event.Event{
 		Kind: event.Retried, Handler: r.delivery.Scope(), Topic: r.delivery.Topic, Key: r.delivery.Key(),
-		MessageID: r.entry.uuid, Attempt: n, Delay: delay, Err: err,
+		MessageID: r.entry.UUID, Attempt: n, Delay: delay, Err: err,
 	})
 }
 
-// entry is the message as it came in.
-type entry struct {
-	ctx      context.Context //nolint:containedctx // the message's own, to be put back
-	uuid     string
-	payload  message.Payload
-	metadata message.Metadata
-}
-
-func snapshot(msg *message.Message) entry {
-	return entry{ctx: msg.Context(), uuid: msg.UUID, payload: msg.Payload, metadata: maps.Clone(msg.Metadata)}
-}
-
-func (e entry) restore(msg *message.Message) {
-	msg.UUID, msg.Payload, msg.Metadata = e.uuid, e.payload, maps.Clone(e.metadata)
-	msg.SetContext(e.ctx)
+func (r *run) restore(msg *message.Message) {
+	msg.UUID, msg.Payload, msg.Metadata = r.entry.UUID, r.entry.Payload, r.entry.Metadata()
+	msg.SetContext(r.ctx)
 }

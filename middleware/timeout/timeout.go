@@ -8,6 +8,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/sluicegate/sluicegate/internal/delivery"
 	"github.com/sluicegate/sluicegate/internal/failure"
 )
 
@@ -62,16 +63,24 @@ func New(cfg Config) (message.HandlerMiddleware, error) {
 func call(msg *message.Message, h message.HandlerFunc, limit time.Duration) ([]*message.Message, error) {
 	entry := msg.Context()
 	// A cause of its own for each call tells our deadline from one further in.
-	cause := fmt.Errorf("%w after %s", ErrTimeout, limit)
-	ctx, cancel := context.WithTimeoutCause(entry, limit, cause)
+	cause := &deadline{limit}
+	ctx := delivery.WithTimeout(entry, limit, cause)
 	msg.SetContext(ctx)
 	defer func() {
-		cancel()
+		ctx.Cancel(context.Canceled)
 		msg.SetContext(entry)
 	}()
 	out, err := h(msg)
-	if err != nil && context.Cause(ctx) == cause { //nolint:errorlint // identity is the point
+	if err != nil && context.Cause(ctx) == error(cause) { //nolint:errorlint // identity is the point
 		return nil, &Error{After: limit, Err: err}
 	}
 	return out, err
 }
+
+// deadline is the cause of a context that we ended.
+type deadline struct{ after time.Duration }
+
+func (d *deadline) Error() string { return fmt.Sprintf("%v after %s", ErrTimeout, d.after) }
+
+// Unwrap returns ErrTimeout.
+func (d *deadline) Unwrap() error { return ErrTimeout }

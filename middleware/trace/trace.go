@@ -3,6 +3,7 @@ package trace
 import (
 	"context"
 	"fmt"
+	"reflect"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"go.opentelemetry.io/otel"
@@ -30,21 +31,29 @@ type Config struct {
 	Propagator propagation.TextMapPropagator
 	// System is the attribute messaging.system. Default "watermill".
 	System string
+
+	global  bool // TracerProvider is the global one
+	foreign bool // Propagator may hand on more than the span
 }
 
 // New returns the middleware. It is safe for concurrent use and owns no
 // goroutine. The error is always nil for now.
 func New(cfg Config) (message.HandlerMiddleware, error) {
 	if cfg.TracerProvider == nil {
-		cfg.TracerProvider = otel.GetTracerProvider()
+		cfg.TracerProvider, cfg.global = otel.GetTracerProvider(), true
 	}
 	if cfg.Propagator == nil {
 		cfg.Propagator = propagation.TraceContext{}
+	} else {
+		cfg.foreign = true
 	}
 	if cfg.System == "" {
 		cfg.System = "watermill"
 	}
 	t := &tracer{cfg: cfg, tracer: cfg.TracerProvider.Tracer(scope)}
+	if silent(cfg.TracerProvider) {
+		t.silent = cfg.TracerProvider
+	}
 	return func(h message.HandlerFunc) message.HandlerFunc {
 		return func(msg *message.Message) ([]*message.Message, error) { return t.handle(msg, h) }
 	}, nil
@@ -53,6 +62,34 @@ func New(cfg Config) (message.HandlerMiddleware, error) {
 type tracer struct {
 	cfg    Config
 	tracer trace.Tracer
+	silent trace.TracerProvider // nil where the provider makes spans
+}
+
+// silent reports whether p is one of the API's own, which make no spans: that
+// which does nothing, or the global one, until another is set in its place. A
+// provider that is not known as one only costs more.
+func silent(p trace.TracerProvider) bool {
+	t := reflect.TypeOf(p)
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch t.PkgPath() {
+	case "go.opentelemetry.io/otel/trace/noop", "go.opentelemetry.io/otel/internal/global":
+		return true
+	}
+	return false
+}
+
+// passesOn reports whether no span would be made: the context that a message
+// brings is then only handed on to what comes of it.
+func (t *tracer) passesOn() bool {
+	if t.silent == nil {
+		return false
+	}
+	if t.cfg.global {
+		return otel.GetTracerProvider() == t.silent
+	}
+	return true
 }
 
 func (t *tracer) handle(msg *message.Message, h message.HandlerFunc) ([]*message.Message, error) {
@@ -60,6 +97,9 @@ func (t *tracer) handle(msg *message.Message, h message.HandlerFunc) ([]*message
 	defer undo()
 	entry := msg.Context()
 	ctx := t.cfg.Propagator.Extract(entry, carrier{msg})
+	if t.passesOn() {
+		return t.pass(ctx, entry, d, msg, h)
+	}
 	ctx, span := t.tracer.Start(ctx, "process "+d.Topic,
 		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(t.attributes(msg, d)...))
 	// Also reached by a panic, which the Router recovers.
@@ -86,6 +126,25 @@ func (t *tracer) handle(msg *message.Message, h message.HandlerFunc) ([]*message
 		t.inject(ctx, m)
 	}
 	return out, nil
+}
+
+// pass is handle without a span.
+func (t *tracer) pass(ctx, entry context.Context, d *delivery.Delivery, msg *message.Message, h message.HandlerFunc) ([]*message.Message, error) {
+	if ctx == entry && !trace.SpanContextFromContext(ctx).IsValid() && !t.cfg.foreign {
+		return h(msg) // there is nothing to hand on
+	}
+	if ctx != entry {
+		msg.SetContext(ctx)
+		defer msg.SetContext(entry)
+	}
+	d.OnOutgoing(func(out *message.Message) { t.inject(ctx, out) })
+	out, err := h(msg)
+	if err == nil {
+		for _, m := range out {
+			t.inject(ctx, m)
+		}
+	}
+	return out, err
 }
 
 func (t *tracer) attributes(msg *message.Message, d *delivery.Delivery) []attribute.KeyValue {

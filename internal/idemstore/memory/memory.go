@@ -4,6 +4,7 @@ package memory
 import (
 	"container/heap"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,7 +23,8 @@ type Store struct {
 	now func() time.Time
 
 	mu   sync.Mutex
-	rows map[idemstore.Key]*entry
+	rows map[string]map[string]*entry // by handler and ID
+	held int
 	ends ends
 }
 
@@ -31,7 +33,7 @@ func New(cfg Config) *Store {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Store{now: cfg.Now, rows: make(map[idemstore.Key]*entry)}
+	return &Store{now: cfg.Now, rows: make(map[string]map[string]*entry)}
 }
 
 // Len returns how many records are held, those that are over but not yet
@@ -39,7 +41,7 @@ func New(cfg Config) *Store {
 func (s *Store) Len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.rows)
+	return s.held
 }
 
 // Claim asks for the record.
@@ -105,20 +107,26 @@ func (s *Store) change(ctx context.Context, k idemstore.Key, fn func(idemstore.R
 	defer s.mu.Unlock()
 	now := s.now().UnixMicro()
 	s.discard(now)
-	e := s.rows[k]
+	rows := s.rows[k.Handler]
+	e := rows[k.ID]
 	var row idemstore.Row
 	if e != nil {
-		row = e.row
+		row = e.row()
 	}
 	row, err = fn(row, now)
 	if err != nil || row.State == idemstore.Absent {
 		return err
 	}
-	if e == nil {
-		e = &entry{key: k}
-		s.rows[k] = e
+	if rows == nil {
+		rows = make(map[string]*entry)
+		s.rows[k.Handler] = rows
 	}
-	e.row = row
+	if e == nil {
+		e = &entry{id: k.ID, in: rows}
+		rows[k.ID] = e
+		s.held++
+	}
+	e.keep(row)
 	if !e.queued && row.ExpiresAt != 0 {
 		e.queued, e.at = true, row.ExpiresAt
 		heap.Push(&s.ends, e)
@@ -139,7 +147,7 @@ func (s *Store) discard(now int64) {
 			return
 		}
 		e := s.ends[0]
-		switch end := e.row.ExpiresAt; {
+		switch end := e.expiresAt; {
 		case end == 0: // kept until it is moved again
 			heap.Pop(&s.ends)
 			e.queued = false
@@ -148,16 +156,51 @@ func (s *Store) discard(now int64) {
 			heap.Fix(&s.ends, 0)
 		default:
 			heap.Pop(&s.ends)
-			delete(s.rows, e.key)
+			delete(e.in, e.id)
+			s.held--
 		}
 	}
 }
 
+// entry is a record in few bytes and pointers: a store holds those of days, and
+// the collector walks them all.
 type entry struct {
-	key    idemstore.Key
-	row    idemstore.Row
-	at     int64 // its place in the heap
-	queued bool
+	id                             string
+	in                             map[string]*entry
+	token                          string
+	more                           *more // nil where there is none
+	attempt, leaseUntil, expiresAt int64
+	at                             int64 // its place in the heap
+	state                          uint8
+	queued                         bool
+}
+
+// more is what few records have.
+type more struct {
+	epoch       int64
+	fingerprint string
+	result      []byte
+}
+
+// states are numbered by their place.
+var states = [...]idemstore.State{idemstore.Absent, idemstore.Processing, idemstore.Released, idemstore.Done, idemstore.Parked, idemstore.Dead}
+
+func (e *entry) row() idemstore.Row {
+	r := idemstore.Row{
+		State: states[e.state], Token: e.token, Attempt: e.attempt, LeaseUntil: e.leaseUntil, ExpiresAt: e.expiresAt,
+	}
+	if e.more != nil {
+		r.Epoch, r.Fingerprint, r.Result = e.more.epoch, e.more.fingerprint, e.more.result
+	}
+	return r
+}
+
+func (e *entry) keep(r idemstore.Row) {
+	e.state = uint8(slices.Index(states[:], r.State)) //nolint:gosec // a handful
+	e.token, e.attempt, e.leaseUntil, e.expiresAt, e.more = r.Token, r.Attempt, r.LeaseUntil, r.ExpiresAt, nil
+	if r.Epoch != 0 || r.Fingerprint != "" || r.Result != nil {
+		e.more = &more{r.Epoch, r.Fingerprint, r.Result}
+	}
 }
 
 type ends []*entry
