@@ -31,7 +31,7 @@ func TestTheGuaranteesAreKeptOnAStandIn(t *testing.T) {
 					if key != nil {
 						headers = append(headers, brokertest.Header{Key: []byte(header.Key), Value: key})
 					}
-					packed := binary.BigEndian.AppendUint16([]byte{0xde}, uint16(len(headers))) //nolint:gosec // a few
+					packed := binary.BigEndian.AppendUint16([]byte{0xde}, uint16(len(headers)))
 					for _, h := range headers {
 						packed = appendText(appendText(packed, string(h.Key)), string(h.Value))
 					}

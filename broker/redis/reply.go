@@ -37,7 +37,7 @@ func (r *reply) status() { _ = r.line('+') }
 
 // refusal takes an error, if that is what comes next.
 func (r *reply) refusal() error {
-	if r.err != nil || len(r.rest) == 0 || r.rest[0] != '-' {
+	if !r.next('-') {
 		return nil
 	}
 	line, rest, found := bytes.Cut(r.rest, crlf)
@@ -48,6 +48,8 @@ func (r *reply) refusal() error {
 	r.rest = rest
 	return replyError(line[1:])
 }
+
+func (r *reply) next(kind byte) bool { return r.err == nil && len(r.rest) > 0 && r.rest[0] == kind }
 
 // line takes one line, which must begin with kind.
 func (r *reply) line(kind byte) []byte {

@@ -19,7 +19,8 @@ if redis.call('GET', KEYS[2]) == ARGV[2] then
   return 1
 end
 for i = 3, #ARGV do
-  local p = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1, ARGV[2])
+  local id = ARGV[i]
+  local p = redis.call('XPENDING', KEYS[1], ARGV[1], id, ARGV[i], 1, ARGV[2])
   if p[1] then redis.call('XACK', KEYS[1], ARGV[1], ARGV[i]) end
 end
 return 1`
@@ -35,7 +36,8 @@ if ARGV[3] ~= '0' then
 end
 local lost = {}
 for i = 4, #ARGV do
-  local p = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1)
+  local id = ARGV[i]
+  local p = redis.call('XPENDING', KEYS[1], ARGV[1], id, ARGV[i], 1)
   if p[1] and p[1][2] == ARGV[2] then
     redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[i], 'JUSTID')
   elseif p[1] then
@@ -50,7 +52,8 @@ return lost`
 // entries would lose them.
 const leaveScript = `
 for i = 4, #ARGV do
-  local p = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1, ARGV[2])
+  local id = ARGV[i]
+  local p = redis.call('XPENDING', KEYS[1], ARGV[1], id, ARGV[i], 1, ARGV[2])
   if p[1] then
     redis.call('XCLAIM', KEYS[1], ARGV[1], '` + returned + `', 0, ARGV[i], 'IDLE', ARGV[3], 'JUSTID')
   end
