@@ -14,6 +14,9 @@ import (
 	"github.com/sluicegate/sluicegate/bench/report"
 )
 
+// overtime is what the section that the limit meets may still take.
+const overtime = 3 * time.Minute
+
 func run(ctx context.Context, o options, out, progress io.Writer) error {
 	chosen := o.choose(sections)
 	if o.profile != "" {
@@ -32,6 +35,8 @@ func run(ctx context.Context, o options, out, progress io.Writer) error {
 	begun := time.Now()
 	about := facts(ctx, e, o)
 	fmt.Fprintln(out, strings.Join(about, "\n"))
+	ctx, cancel := context.WithDeadline(ctx, begun.Add(o.limit+overtime))
+	defer cancel()
 	rows := measure(ctx, e, chosen, begun.Add(o.limit))
 	report.Judge(rows)
 	about = append(about, ended(begun))

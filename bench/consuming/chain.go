@@ -4,6 +4,7 @@ package consuming
 
 import (
 	"context"
+	"time"
 
 	"github.com/sluicegate/sluicegate/bench/chain"
 	"github.com/sluicegate/sluicegate/bench/env"
@@ -12,6 +13,9 @@ import (
 
 // Package chain takes medians of this many runs by itself.
 const chainRuns = 3
+
+// patience is how long one comparison may take.
+const patience = 3 * time.Minute
 
 // figure is the median of one subject.
 type figure struct {
@@ -37,6 +41,8 @@ func rows(e env.Env, work string, figures ...figure) []report.Row {
 
 // Memory measures the whole chain with the memory store.
 func Memory(ctx context.Context, e env.Env) ([]report.Row, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	ours, stock, bare, err := chain.Memory(ctx)
 	if err != nil {
 		return nil, err
@@ -55,6 +61,8 @@ func Redis(ctx context.Context, e env.Env) ([]report.Row, error) {
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	ours, plain, err := chain.Redis(ctx, url)
 	if err != nil {
 		return nil, err
@@ -71,6 +79,8 @@ func SQL(ctx context.Context, e env.Env) ([]report.Row, error) {
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	batch, single, err := chain.Batch(ctx, url)
 	if err != nil {
 		return nil, err

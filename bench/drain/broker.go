@@ -32,7 +32,7 @@ func AMQP(ctx context.Context, e env.Env) ([]report.Row, error) {
 	const some = full * 3 / 10
 	subjects := plainAndOurs(plainly/4, some,
 		report.Times(12, SubjectPlain, "≥ 12 × plain"), report.Times(0.8, SubjectRawAMQP, "≥ 0.8 of the client alone"))
-	subjects = append(subjects, subject{name: SubjectRawAMQP, contender: contender.RawAMQP, messages: some, note: "2 connections, confirms waited for a thousand at a time"})
+	subjects = append(subjects, subject{name: SubjectRawAMQP, contender: contender.RawAMQP, messages: some, quick: true, note: "2 connections, confirms waited for a thousand at a time"})
 	return toBroker(ctx, e, "AMQP_URL", "drain, PostgreSQL → RabbitMQ",
 		func(url string) (closingTopics, error) { return server.OpenAMQP(url) }, subjects)
 }

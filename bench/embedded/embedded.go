@@ -5,6 +5,8 @@ package embedded
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"time"
 
 	"github.com/sluicegate/sluicegate/bench/child"
@@ -32,10 +34,11 @@ const patience = 2 * time.Minute
 
 // spec is what the child is asked for.
 type spec struct {
-	Messages  int  `json:"messages"`
-	Payload   int  `json:"payload"`
-	NoHistory bool `json:"no_history"`
-	Orders    bool `json:"orders"`
+	Dir       string `json:"dir"` // for the file, made and removed by the parent
+	Messages  int    `json:"messages"`
+	Payload   int    `json:"payload"`
+	NoHistory bool   `json:"no_history"`
+	Orders    bool   `json:"orders"`
 }
 
 // outcome is what it answers.
@@ -74,6 +77,12 @@ func (s spec) trial(ctx context.Context, warmUp bool) (work.Sample, error) {
 	if warmUp {
 		asked.Messages = max(1000, asked.Messages/10)
 	}
+	dir, err := os.MkdirTemp("", "sluicegate-bench-")
+	if err != nil {
+		return work.Sample{}, fmt.Errorf("make folder: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // of the system's temporary folder
+	asked.Dir = dir
 	p, err := child.Start(ctx, Job, asked)
 	if err != nil {
 		return work.Sample{}, err
@@ -87,9 +96,10 @@ func (s spec) trial(ctx context.Context, warmUp bool) (work.Sample, error) {
 	if err != nil {
 		return work.Sample{}, err
 	}
-	return work.Sample{
-		Values: map[string]float64{"": float64(asked.Messages) / o.DrainSeconds, "order p50": o.OrderP50, "order p99": o.OrderP99},
-		CPU:    usage.CPUSeconds / float64(asked.Messages) * 1e6,
-		Memory: usage.PeakMB(),
-	}, nil
+	sample := work.Value(float64(asked.Messages) / o.DrainSeconds)
+	sample.CPU, sample.Memory = usage.CPUSeconds/float64(asked.Messages)*1e6, usage.PeakMB()
+	if s.Orders {
+		sample.Values["order p50"], sample.Values["order p99"] = o.OrderP50, o.OrderP99
+	}
+	return sample, nil
 }

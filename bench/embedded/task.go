@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -33,7 +32,6 @@ type task struct {
 	spec    spec
 	outcome outcome
 
-	dir    string
 	db     *sql.DB
 	outbox *forwarder.Outbox
 	broker *broker.Broker
@@ -49,10 +47,7 @@ func New(data json.RawMessage) (child.Task, error) {
 
 func (t *task) Open(ctx context.Context) error {
 	var err error
-	if t.dir, err = os.MkdirTemp("", "sluicegate-bench-"); err != nil {
-		return fmt.Errorf("make folder: %w", err)
-	}
-	if t.db, err = database.Open(database.SQLiteURL(filepath.Join(t.dir, "bench.db"))); err != nil {
+	if t.db, err = database.Open(database.SQLiteURL(filepath.Join(t.spec.Dir, "bench.db"))); err != nil {
 		return err
 	}
 	if _, err := t.db.ExecContext(ctx, "CREATE TABLE orders (id INTEGER PRIMARY KEY, customer TEXT NOT NULL, amount INTEGER NOT NULL)"); err != nil {
@@ -185,9 +180,6 @@ func (t *task) Close() (any, error) {
 	}
 	if t.db != nil {
 		errs = append(errs, t.db.Close())
-	}
-	if t.dir != "" {
-		errs = append(errs, os.RemoveAll(t.dir))
 	}
 	return t.outcome, errors.Join(errs...)
 }

@@ -84,7 +84,7 @@ type Progress func(c Case, round int, s Sample, err error)
 
 // The patience with a case.
 const (
-	defaultTimeout = 3 * time.Minute
+	defaultTimeout = 2 * time.Minute
 	maxFailures    = 2
 )
 
