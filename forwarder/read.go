@@ -87,6 +87,31 @@ func readQuery(d sqldialect.Dialect, n sqldialect.Names, reads []shardRead, perS
 	return d.Bind(b.String()), args
 }
 
+// wholeQuery is the query of a lane that has all shards of SQLite: there nothing
+// is gained by taking them apart, and rows that lie side by side are cheap to
+// read and to remove.
+func wholeQuery(n sqldialect.Names, reads []shardRead, limit int) (string, []any) {
+	floor := reads[0].floor
+	var keys []string
+	var ids []int64
+	for _, r := range reads {
+		floor = min(floor, r.floor)
+		keys, ids = append(keys, r.keys...), append(ids, r.ids...)
+	}
+	query := "SELECT " + recordColumns + " FROM " + n.Table(sqldialect.SQLite, schema.Outbox) + " WHERE id > ?"
+	args := []any{floor}
+	if len(keys) > 0 {
+		query += " AND message_key NOT IN (" + sqldialect.List(len(keys)) + ")"
+		for _, k := range keys {
+			args = append(args, k)
+		}
+	}
+	if len(ids) > 0 {
+		query += " AND id NOT IN (" + join(ids) + ")"
+	}
+	return query + " ORDER BY id LIMIT " + strconv.Itoa(limit+1), args
+}
+
 // pad repeats the last element up to the next power of two.
 func pad[T any](list []T) []T {
 	if len(list) == 0 {
@@ -119,7 +144,14 @@ type readResult struct {
 // read reads the rows of reads, at most BatchSize and BatchBytes.
 func (l *lane) read(ctx context.Context, reads []shardRead, perShard, limit int) (res readResult, err error) {
 	o := l.relay.outbox
-	query, args := readQuery(o.cfg.Dialect, o.names, reads, perShard)
+	var query string
+	var args []any
+	if o.cfg.Dialect == sqldialect.SQLite && len(reads) == shards {
+		query, args = wholeQuery(o.names, reads, limit)
+		perShard = limit + 1 // as many as there are
+	} else {
+		query, args = readQuery(o.cfg.Dialect, o.names, reads, perShard)
+	}
 	rows, err := o.db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return readResult{}, fmt.Errorf("read outbox: %w", err)

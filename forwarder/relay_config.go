@@ -15,13 +15,14 @@ type RelayConfig struct {
 	// BatchSize is how many messages one lane reads, publishes and settles at
 	// once, at most, and so how many a crash may repeat. A lane begins with 500
 	// and doubles while full batches take less than 100 ms, and halves where they
-	// take more than a second. Default 2000, at most 10000.
+	// take more than a second. Default 2000, and 1000 on SQLite, where nobody
+	// else writes meanwhile; at most 10000.
 	BatchSize int
 	// BatchBytes ends a batch early, in bytes of payload, metadata and key.
 	// Default 16 MiB.
 	BatchBytes int
 	// Lanes is how many batches of disjoint keys are under way at once.
-	// Default 2, at most 4.
+	// Default 2, and 1 on SQLite, which does one thing at a time; at most 4.
 	Lanes int
 	// Concurrency is how many messages, each of another key, one lane publishes
 	// at once where the publisher takes no batches. Default 32.
@@ -92,9 +93,9 @@ func (c RelayConfig) withDefaults() (RelayConfig, error) {
 			errs = append(errs, fmt.Errorf("RelayConfig.%s: %v is less than %v", name, *field, low))
 		}
 	}
-	number("BatchSize", &c.BatchSize, 2000, 10000)
+	number("BatchSize", &c.BatchSize, 0, 10000)
 	number("BatchBytes", &c.BatchBytes, 16<<20, 1<<30)
-	number("Lanes", &c.Lanes, 2, MaxLanes)
+	number("Lanes", &c.Lanes, 0, MaxLanes)
 	number("Concurrency", &c.Concurrency, 32, 4096)
 	number("MaxAttempts", &c.MaxAttempts, 10, 1<<20)
 	length("Lease", &c.Lease, 15*time.Second, 100*time.Millisecond)
@@ -117,4 +118,18 @@ func (c RelayConfig) withDefaults() (RelayConfig, error) {
 		errs = append(errs, fmt.Errorf("RelayConfig.RetryMax: %v is less than RetryMin (%v)", c.RetryMax, c.RetryMin))
 	}
 	return c, errors.Join(errs...)
+}
+
+// suit sets what has another default on each kind of database.
+func (c *RelayConfig) suit(d Dialect) {
+	lanes, batch := 2, 2000
+	if d == SQLite {
+		lanes, batch = 1, 1000
+	}
+	if c.Lanes == 0 {
+		c.Lanes = lanes
+	}
+	if c.BatchSize == 0 {
+		c.BatchSize = batch
+	}
 }

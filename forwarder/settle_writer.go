@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
 	"github.com/sluicegate/sluicegate/internal/text"
@@ -113,7 +114,12 @@ func (w settleWriter) each(query string, args []any, ids []int64) (err error) {
 	case w.dialect == sqldialect.PostgreSQL:
 		_, err = w.exec(query+"= ANY(CAST(? AS BIGINT[]))", append(args, array(ids)))
 	case w.dialect == sqldialect.SQLite:
-		_, err = w.exec(query+"IN ("+join(ids)+")", args)
+		if where, ok := runs(ids); ok {
+			query = strings.TrimSuffix(query, "id ") + where
+		} else {
+			query += "IN (" + join(ids) + ")"
+		}
+		_, err = w.exec(query, args)
 	default:
 		ids = pad(ids)
 		for _, id := range ids {
@@ -130,6 +136,27 @@ func (w settleWriter) exec(query string, args []any) (affected int64, err error)
 		return 0, err
 	}
 	return res.RowsAffected()
+}
+
+// maxRuns is how many runs a condition is made of at most.
+const maxRuns = 32
+
+// runs returns the condition on ids, which are in order, as runs without a gap,
+// where they are few: one walk each instead of a search for each row.
+func runs(ids []int64) (where string, ok bool) {
+	var parts []string
+	for first := 0; first < len(ids); {
+		last := first
+		for last+1 < len(ids) && ids[last+1] == ids[last]+1 {
+			last++
+		}
+		if len(parts) == maxRuns || len(parts) > 0 && 4*len(parts) > first {
+			return "", false
+		}
+		parts = append(parts, fmt.Sprintf("id BETWEEN %d AND %d", ids[first], ids[last]))
+		first = last + 1
+	}
+	return "(" + strings.Join(parts, " OR ") + ")", true
 }
 
 func join(ids []int64) string {

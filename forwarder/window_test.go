@@ -141,3 +141,18 @@ func TestAKeyAlwaysHasTheSameShard(t *testing.T) {
 		t.Errorf("shard of a known key: %d, want 13", got)
 	}
 }
+
+func TestIdsWithoutGapsAreARangeAndOthersAList(t *testing.T) {
+	for _, c := range []struct {
+		ids  []int64
+		want string
+	}{
+		{[]int64{7}, "(id BETWEEN 7 AND 7)"},
+		{[]int64{1, 2, 3, 4, 5, 8, 9}, "(id BETWEEN 1 AND 5 OR id BETWEEN 8 AND 9)"},
+		{[]int64{1, 3, 5, 7}, ""},
+	} {
+		if got, ok := runs(c.ids); got != c.want || ok != (c.want != "") {
+			t.Errorf("%v: %q, want %q", c.ids, got, c.want)
+		}
+	}
+}

@@ -66,7 +66,7 @@ func prunes(tb testing.TB, h Harness) {
 func wakeUp(tb testing.TB, h Harness) {
 	b := open(tb, h)
 	cfg := quick()
-	cfg.PollMin, cfg.PollMax = time.Hour, time.Hour
+	cfg.PollMin, cfg.PollMax, cfg.Lanes = time.Hour, time.Hour, 2
 	broker := &fakeBroker{}
 	r := b.relay(newBatched(broker), cfg)
 	// Both lanes have looked at an empty table and wait for an hour.
