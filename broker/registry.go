@@ -21,6 +21,8 @@ var shipped = map[string]string{
 	"kafka":  "github.com/sluicegate/sluicegate/broker/kafka",
 	"amqp":   "github.com/sluicegate/sluicegate/broker/amqp",
 	"amqps":  "github.com/sluicegate/sluicegate/broker/amqp",
+	"redis":  "github.com/sluicegate/sluicegate/broker/redis",
+	"rediss": "github.com/sluicegate/sluicegate/broker/redis",
 
 	"postgres":   "github.com/sluicegate/sluicegate/broker/postgres",
 	"postgresql": "github.com/sluicegate/sluicegate/broker/postgres",
