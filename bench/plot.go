@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sluicegate/sluicegate/bench/consuming"
 	"github.com/sluicegate/sluicegate/bench/drain"
 	"github.com/sluicegate/sluicegate/bench/latency"
 	"github.com/sluicegate/sluicegate/bench/report"
@@ -26,6 +27,7 @@ func plots(rows []report.Row) []plot {
 		{"ratio.svg", svg.Chart{Title: "How many times faster than the plain forwarder", Unit: "ratio of the medians, delivered rows deleted", Bars: ratios(rows)}},
 		{"latency-50.svg", svg.Chart{Title: "Commit → delivered at 50 messages a second", Unit: "ms", Log: true, Bars: bars(rows, latency.WorkSlow, latency.Percentiles)}},
 		{"latency-2000.svg", svg.Chart{Title: "Commit → delivered at 2,000 messages a second", Unit: "ms", Log: true, Bars: bars(rows, latency.WorkFast, latency.Percentiles)}},
+		{"consume.svg", svg.Chart{Title: "Handled a second from Kafka, 8 partitions, 10,000 keys", Unit: "messages/s", Log: true, Bars: consumed(rows)}},
 	}
 	var out []plot
 	for _, p := range candidates {
@@ -63,6 +65,19 @@ func ratios(rows []report.Row) []svg.Bar {
 		}
 		label := strings.TrimPrefix(strings.TrimPrefix(r.Work, "drain, "), "drain ")
 		out = append(out, svg.Bar{Label: label, Value: *r.RatioToPlain, Text: fmt.Sprintf("%.1f ×", *r.RatioToPlain), Ours: true})
+	}
+	return out
+}
+
+// consumed makes a bar of each consumer and handler.
+func consumed(rows []report.Row) []svg.Bar {
+	var out []svg.Bar
+	for _, r := range rows {
+		handler, is := strings.CutPrefix(r.Work, consuming.WorkPrefix)
+		if is && r.Runs > 0 {
+			subject, _, _ := strings.Cut(r.Subject, ",")
+			out = append(out, svg.Bar{Label: handler + ": " + subject, Value: r.Median, Min: r.Min, Max: r.Max, Text: report.Number(r.Median), Ours: ours(r)})
+		}
 	}
 	return out
 }

@@ -23,6 +23,7 @@ var sections = []env.Section{
 	{Name: "amqp", Quick: true, Run: drain.AMQP},
 	{Name: "latency", Quick: true, Run: latency.Run},
 	{Name: "commits", Run: latency.Commits},
+	{Name: "consume", Run: consuming.Kafka},
 	{Name: "chain", Run: consuming.Memory},
 	{Name: "claims", Run: consuming.Redis},
 	{Name: "inbox", Run: consuming.SQL},
