@@ -123,16 +123,15 @@ func (d *Dispatcher[T]) vacate() {
 func (d *Dispatcher[T]) enqueue(l *lane[T]) {
 	l.queued = true
 	d.ready.push(l)
-	if d.mayTake() {
+	if !d.taking && d.mayTake() {
 		d.taking = true
 		d.workers.Go(func() { new(worker[T]).run(d) })
 	}
 }
 
-// mayTake reports whether there is something to take and nobody who will. The
-// lock is held.
+// mayTake reports whether there is something to take. The lock is held.
 func (d *Dispatcher[T]) mayTake() bool {
-	return !d.taking && d.ready.len() > 0 && d.underWay < d.config.Concurrency && !d.closed && d.ctx.Err() == nil
+	return d.ready.len() > 0 && d.underWay < d.config.Concurrency && !d.closed && d.ctx.Err() == nil
 }
 
 // finish removes the first items of lanes. The lock is held.

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"runtime"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -17,6 +18,7 @@ const maxMisses = 4
 
 // worker delivers what it has taken and waits for the answers.
 type worker[T any] struct {
+	taking bool        // this worker is the one that takes
 	taken  []flight[T] // to be delivered
 	flying []flight[T] // delivered, the oldest first
 	acked  []flight[T] // answered, to be settled
@@ -56,11 +58,20 @@ func (f flight[T]) answer() answer {
 // run begins as the one that takes, or with one flight of another worker's.
 func (w *worker[T]) run(d *Dispatcher[T], flying ...flight[T]) {
 	w.flying = flying
-	took := len(flying) == 0
-	for w.take(d, took) {
-		took = len(w.taken) > 0
+	w.taking = len(flying) == 0
+	for {
+		w.settle(d)
+		if w.taking {
+			// Whoever can run now adds, answers or settles, and there is more
+			// to take at once.
+			runtime.Gosched()
+			w.take(d)
+		}
+		if len(w.taken) == 0 && len(w.flying) == 0 {
+			break
+		}
 		w.deliver(d)
-		if !took {
+		if !w.taking {
 			w.await(d)
 		}
 		ended := d.ctx.Err() != nil
@@ -75,11 +86,14 @@ func (w *worker[T]) run(d *Dispatcher[T], flying ...flight[T]) {
 	}
 }
 
-// take settles what was answered and takes what may be delivered, where no
-// other worker does. It reports whether there is anything left to do.
-func (w *worker[T]) take(d *Dispatcher[T], taking bool) bool {
+// settle finishes what was answered, and makes this worker the one that takes
+// where there is something to take and no other is.
+func (w *worker[T]) settle(d *Dispatcher[T]) {
 	for _, f := range w.acked {
 		d.handlers.Acked(f.item)
+	}
+	if w.taking && len(w.acked)+len(w.nacked) == 0 {
+		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -89,32 +103,35 @@ func (w *worker[T]) take(d *Dispatcher[T], taking bool) bool {
 	for _, f := range w.nacked {
 		d.rest(f.lane)
 	}
-	if len(w.acked) > 0 {
-		d.vacate()
-	}
+	d.vacate()
 	clear(w.acked)
 	clear(w.nacked)
-	clear(w.taken)
-	w.acked, w.nacked, w.taken = w.acked[:0], w.nacked[:0], w.taken[:0]
-	if taking {
-		d.taking = false
+	w.acked, w.nacked = w.acked[:0], w.nacked[:0]
+	if !d.taking && d.mayTake() {
+		d.taking, w.taking = true, true
 	}
-	if d.mayTake() {
-		for d.ready.len() > 0 && d.underWay < d.config.Concurrency {
-			l := d.ready.pop()
-			w.taken = append(w.taken, flight[T]{lane: l, item: l.items.first()})
-			d.underWay++
-		}
-		d.taking = true
+}
+
+// take takes what may be delivered, and where nothing may, leaves the taking to
+// whoever finds something next.
+func (w *worker[T]) take(d *Dispatcher[T]) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for d.mayTake() {
+		l := d.ready.pop()
+		w.taken = append(w.taken, flight[T]{lane: l, item: l.items.first()})
+		d.underWay++
 	}
-	return len(w.taken) > 0 || len(w.flying) > 0
+	w.taking = len(w.taken) > 0
+	d.taking = w.taking
 }
 
 // deliver sends a message for each lane taken. When the context ends first, the
 // rest goes to those that are left.
 func (w *worker[T]) deliver(d *Dispatcher[T]) {
-	for i := range w.taken {
-		f := w.taken[i]
+	taken := w.taken
+	w.taken = taken[:0]
+	for i, f := range taken {
 		f.msg = d.handlers.Message(f.item)
 		f.msg.SetContext(d.ctx)
 		select {
@@ -123,12 +140,13 @@ func (w *worker[T]) deliver(d *Dispatcher[T]) {
 			select {
 			case d.out <- f.msg:
 			case <-d.ctx.Done():
-				d.leave(w.taken[i:])
+				d.leave(taken[i:])
 				return
 			}
 		}
 		w.flying = append(w.flying, f)
 	}
+	clear(taken)
 }
 
 // sweep collects what was answered, from the oldest message on; unless it is to
@@ -180,6 +198,9 @@ func (w *worker[T]) await(d *Dispatcher[T]) {
 		case <-d.ctx.Done():
 			return
 		case <-w.timer.C:
+		}
+		if runtime.Gosched(); oldest.answer() != none {
+			return // it is this process that was slow
 		}
 		for _, f := range w.flying[1:] {
 			d.workers.Go(func() { new(worker[T]).run(d, f) })
