@@ -35,7 +35,14 @@ type Options struct {
 	// Params are added to our URL, for experiments.
 	Params string
 	// Progress is told about each trial; round 0 is the warm-up. Default none.
-	Progress func(work, subject string, round int, perSecond float64)
+	Progress func(work, subject string, round int, f Figure)
+}
+
+// Figure is the outcome of a trial.
+type Figure struct {
+	PerSecond float64
+	// CPU is the processor time of this process for each message.
+	CPU time.Duration
 }
 
 // Row is what a subject did.
@@ -45,6 +52,7 @@ type Row struct {
 	Note      string  // the settings without which the figure misleads
 	PerSecond float64 // the median
 	Values    []float64
+	CPU       time.Duration // of this process for each message, in the last trial
 	// Ratio to the stock subscriber at the same work; 1 for itself, 0 where it
 	// was not measured.
 	Ratio float64
@@ -120,15 +128,16 @@ func (t *topic) compare(ctx context.Context, o Options, work time.Duration) ([]R
 	for round := range o.Rounds + 1 {
 		for turn := range taking {
 			i := (turn + round) % len(taking)
-			rate, err := t.trial(ctx, o, taking[i], work)
+			figure, err := t.trial(ctx, o, taking[i], work)
 			if err != nil {
 				return nil, fmt.Errorf("%s, %s: %w", name, rows[i].Subject, err)
 			}
 			if o.Progress != nil {
-				o.Progress(name, rows[i].Subject, round, rate)
+				o.Progress(name, rows[i].Subject, round, figure)
 			}
 			if round > 0 {
-				rows[i].Values = append(rows[i].Values, rate)
+				rows[i].Values = append(rows[i].Values, figure.PerSecond)
+				rows[i].CPU = figure.CPU
 			}
 		}
 	}

@@ -19,8 +19,8 @@ func TestEverySubjectHandlesAndKeepsTheOrderOfKeys(t *testing.T) {
 	o := consume.Options{
 		KafkaURL: url, Messages: 20_000, Limit: time.Second, Rounds: 1,
 		Only: os.Getenv("CONSUME_ONLY"), Params: os.Getenv("CONSUME_PARAMS"),
-		Progress: func(work, subject string, round int, perSecond float64) {
-			t.Logf("%s, %s, round %d: %.0f/s", work, subject, round, perSecond)
+		Progress: func(work, subject string, round int, f consume.Figure) {
+			t.Logf("%s, %s, round %d: %.0f/s, %s of CPU a message", work, subject, round, f.PerSecond, f.CPU)
 		},
 	}
 	if d, err := time.ParseDuration(cmp.Or(os.Getenv("CONSUME_HANDLER"), "none")); err == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -79,15 +80,15 @@ func (c *count) add(payload []byte) {
 // trial reads the topic in a new group until all is handled or the limit is
 // reached, and returns how many messages a second were, the joining of the
 // group not counted.
-func (t *topic) trial(ctx context.Context, o Options, s subject, work time.Duration) (perSecond float64, err error) {
+func (t *topic) trial(ctx context.Context, o Options, s subject, work time.Duration) (figure Figure, err error) {
 	in, err := s.open(o, t, unique("group"))
 	if err != nil {
-		return 0, err
+		return Figure{}, err
 	}
 	defer func() { err = errors.Join(err, in.close()) }()
 	router, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
 	if err != nil {
-		return 0, fmt.Errorf("make router: %w", err)
+		return Figure{}, fmt.Errorf("make router: %w", err)
 	}
 	c := newCount(o)
 	router.AddConsumerHandler("bench", t.name, in.Subscriber, func(msg *message.Message) error {
@@ -106,35 +107,45 @@ func (t *topic) trial(ctx context.Context, o Options, s subject, work time.Durat
 	ctx, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- router.Run(ctx) }()
-	perSecond, err = c.measure(ctx, o.Limit)
+	figure, err = c.measure(ctx, o.Limit)
 	stop()
-	return perSecond, errors.Join(err, <-ended)
+	return figure, errors.Join(err, <-ended)
 }
 
 const joinTimeout = 30 * time.Second
 
-func (c *count) measure(ctx context.Context, limit time.Duration) (float64, error) {
+func (c *count) measure(ctx context.Context, limit time.Duration) (Figure, error) {
 	joined := time.NewTimer(joinTimeout)
 	defer joined.Stop()
 	select {
 	case <-c.began:
 	case <-joined.C:
-		return 0, errors.New("no message was handled")
+		return Figure{}, errors.New("no message was handled")
 	case <-ctx.Done():
-		return 0, ctx.Err()
+		return Figure{}, ctx.Err()
 	}
-	start := time.Now()
+	start, busy := time.Now(), processorTime()
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case <-c.completed:
 	case <-timer.C:
 	case <-ctx.Done():
-		return 0, ctx.Err()
+		return Figure{}, ctx.Err()
 	}
-	rate := float64(c.handled.Load()-1) / time.Since(start).Seconds()
-	if n := c.inverted.Load(); n > 0 {
-		return 0, fmt.Errorf("%d messages came before an earlier one of their key", n)
+	n := c.handled.Load()
+	figure := Figure{PerSecond: float64(n-1) / time.Since(start).Seconds(), CPU: (processorTime() - busy) / time.Duration(n)}
+	if inverted := c.inverted.Load(); inverted > 0 {
+		return Figure{}, fmt.Errorf("%d messages came before an earlier one of their key", inverted)
 	}
-	return rate, nil
+	return figure, nil
+}
+
+// processorTime is what this process has used.
+func processorTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
