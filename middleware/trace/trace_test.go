@@ -7,8 +7,10 @@ import (
 	"testing"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/codes"
 	oteltrace "go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/sluicegate/sluicegate/internal/delivery"
 	"github.com/sluicegate/sluicegate/internal/header"
@@ -153,5 +155,56 @@ func TestWithoutAProviderAMessageWithoutATracePassesUntouched(t *testing.T) {
 	out, err := m(func(msg *message.Message) ([]*message.Message, error) { return []*message.Message{msg}, nil })(message.NewMessage("1", nil))
 	if err != nil || len(out[0].Metadata) != 0 {
 		t.Fatal(out[0].Metadata, err)
+	}
+}
+
+func TestWithoutAProviderTheTraceIsHandedOnToHandlerAndOutputs(t *testing.T) {
+	for name, cfg := range map[string]trace.Config{"the global one": {}, "noop": {TracerProvider: noop.NewTracerProvider()}} {
+		t.Run(name, func(t *testing.T) {
+			mw, err := trace.New(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var seen oteltrace.SpanContext
+			inner := message.NewMessage("inner", nil)
+			out, err := mw(func(msg *message.Message) ([]*message.Message, error) {
+				seen = oteltrace.SpanContextFromContext(msg.Context())
+				delivery.From(msg.Context()).Outgoing(inner)
+				return []*message.Message{message.NewMessage("out", nil)}, nil
+			})(onDelivery(traced()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := traced().Metadata.Get("traceparent")
+			if got := out[0].Metadata.Get("traceparent"); got != want || inner.Metadata.Get("traceparent") != want || !seen.IsRemote() {
+				t.Errorf("the outputs have %q and %q, the handler %v; want %q", got, inner.Metadata.Get("traceparent"), seen, want)
+			}
+		})
+	}
+}
+
+// onDelivery has the message carry a delivery, as in a stack.
+func onDelivery(msg *message.Message) *message.Message {
+	msg.SetContext(delivery.With(msg.Context(), &delivery.Delivery{Handler: "stock"}))
+	return msg
+}
+
+// later is set as the global provider; the first global one keeps to it.
+var later recorder
+
+func TestAProviderThatIsSetLaterMakesSpans(t *testing.T) {
+	first := otel.GetTracerProvider()
+	t.Cleanup(func() { otel.SetTracerProvider(first) })
+	mw, err := trace.New(trace.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := len(later.spans)
+	otel.SetTracerProvider(&later)
+	if _, err := mw(func(*message.Message) ([]*message.Message, error) { return nil, nil })(traced()); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(later.spans) - before; n != 1 || !later.spans[before].ended {
+		t.Errorf("%d spans, want one", n)
 	}
 }
