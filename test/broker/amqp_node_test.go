@@ -40,11 +40,7 @@ func startNode(t *testing.T) *node {
 	if _, err := os.Stat(rabbitBin + "/rabbitmq-server"); err != nil || os.Getenv("AMQP_URL") == "" {
 		t.Skip("needs AMQP_URL and the Debian package rabbitmq-server")
 	}
-	dir, err := os.MkdirTemp("", "rmq") // short: Erlang keeps long paths in many places
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := t.TempDir()
 	n := &node{dir: dir, port: freePort(t), tlsPort: freePort(t), user: "shop", password: "p@ss:w/rd"}
 	epmd := freePort(t)
 	n.env = append(os.Environ(), "HOME="+dir, "ERL_EPMD_ADDRESS=127.0.0.1", fmt.Sprintf("ERL_EPMD_PORT=%d", epmd),
@@ -98,7 +94,11 @@ func freePort(t *testing.T) int {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // of a TCP listener
+	addr, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		t.Fatal("no TCP address")
+	}
+	return addr.Port
 }
 
 // run starts a command that ends with the test.

@@ -58,7 +58,7 @@ func consumeRate(t *testing.T, s message.Subscriber, topic string, n int, work t
 	handlers.Wait()
 	took := time.Since(start)
 	cancel()
-	for range ch { //nolint:revive // until it is closed: the next subscription shall get all
+	for range ch { // until it is closed: the next subscription shall get all
 	}
 	return float64(n) / took.Seconds()
 }
