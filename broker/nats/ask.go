@@ -19,7 +19,7 @@ type request struct {
 func (c *claim) ask(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.leaving || c.ctx.Err() != nil || c.yields(now) {
+	if c.leaving || c.ctx.Err() != nil {
 		return
 	}
 	since := now.Sub(c.asked)
@@ -47,12 +47,6 @@ func (c *claim) ask(now time.Time) {
 	}
 	c.asked = now
 	c.requested += room
-}
-
-// yields: after an interruption, which may have been a restart of the server,
-// the member that was served asks first, so that it goes on where it was.
-func (c *claim) yields(now time.Time) bool {
-	return c.consumer.pinned && !c.served && now.Sub(c.consuming.backSince()) < c.consumer.ackWait
 }
 
 // keepAlive sends heartbeats for what is held, and ends the claim when none

@@ -33,11 +33,13 @@ type claim struct {
 	mu        sync.Mutex
 	held      map[uint64]*item // by sequence: delivered to us and not acked
 	pin       string           // by which the server knows whom it serves
-	served    bool             // there was a pin in this claim
 	requested int              // messages asked for and not come yet
 	asked     time.Time        // when the last request was sent
-	last      uint64           // the latest delivery
 	leaving   bool
+	gathering bool // see gather
+
+	gathered []*item // of the goroutine of serve, like due
+	due      *due
 }
 
 // item is a message that this claim holds.
@@ -53,7 +55,7 @@ func newClaim(ctx context.Context, s *subscription, js jetstream.JetStream, cons
 		subscription: s, consumer: consumer, js: js, nc: js.Conn(),
 		next: s.apiPrefix() + "CONSUMER.MSG.NEXT." + consumer.stream + "." + consumer.name,
 		in:   make(chan *nats.Msg, 2*consumer.prefetch+256), // more never come
-		held: map[uint64]*item{},
+		held: map[uint64]*item{}, gathering: consumer.pinned,
 	}
 	c.ctx, c.end = context.WithCancelCause(ctx)
 	c.dispatcher = dispatch.New(c.ctx, s.out, dispatch.Handlers[*item]{
@@ -98,6 +100,8 @@ func (c *claim) serve() error {
 			return context.Cause(c.ctx)
 		case now := <-ticker.C:
 			c.ask(now)
+			c.due = nil
+			c.gather(nil)
 		case m := <-c.in:
 			if err := c.receive(m); err != nil {
 				c.end(err)
@@ -116,7 +120,11 @@ func (c *claim) receive(m *nats.Msg) error {
 	if i == nil {
 		return nil
 	}
-	c.dispatcher.Add(i) // or it is given back with the others
+	if c.isGathering() {
+		c.gather(i)
+	} else {
+		c.dispatcher.Add(i) // or it is given back with the others
+	}
 	c.ask(time.Now())
 	return nil
 }
@@ -127,9 +135,8 @@ func (c *claim) hold(m *nats.Msg, p position) *item {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.requested = max(c.requested-1, 0)
-	c.last = p.delivery
-	if pin := m.Header.Get("Nats-Pin-Id"); pin != "" {
-		c.pin, c.served = pin, true
+	if pin := m.Header.Get("Nats-Pin-Id"); pin != "" && pin != c.pin {
+		c.pin, c.gathering = pin, true
 	}
 	if i := c.held[p.sequence]; i != nil {
 		i.reply = m.Reply
@@ -187,10 +194,8 @@ func (c *claim) pinLost() error {
 	if err != nil {
 		return fmt.Errorf("ask who is served: %w", err)
 	}
-	for _, g := range info.PriorityGroups {
-		if g.PinnedClientID != "" && g.PinnedClientID != mine {
-			return errReplaced
-		}
+	if pin := pinned(info); pin != "" && pin != mine {
+		return errReplaced
 	}
 	c.mu.Lock()
 	c.pin, c.requested = "", 0

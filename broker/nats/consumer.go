@@ -58,9 +58,7 @@ func (d *driver) consumerConfig(name, topic string) jetstream.ConsumerConfig {
 	if d.order == broker.OrderByKey {
 		c.PriorityPolicy = jetstream.PriorityPolicyPinned
 		c.PriorityGroups = []string{pinGroup}
-		// What a dead member held must be due again before another one is
-		// served, or the other would get later messages first.
-		c.PinnedTTL = 2 * d.ackWait
+		c.PinnedTTL = d.ackWait
 	}
 	return c
 }

@@ -64,11 +64,10 @@
 // by (a pinned client, nats-server 2.11 and later), since members that share a
 // consumer would handle messages of one key side by side. Within the member up
 // to concurrency messages of different keys are. A member that ends hands over
-// at once; after one that died another takes over within twice ack_wait. A server
-// that restarts, or a consumer whose leader changes, forgets who was served. Members
-// connected at that time let the served one come back first; a member that
-// subscribes in that moment may be handed messages while earlier ones of their
-// keys are still with the former one. With order=none all members are served.
+// at once; one that died is followed after ack_wait. The next one waits for all
+// that the former one had not acked, and delivers that first and in order, so that the
+// order holds across hand-overs and restarts of the server as well. With
+// order=none all members are served.
 //
 // A message without a UUID header gets a UUID made from its stream, sequence
 // and timestamp. One whose headers are not UTF-8 or come twice is delivered with

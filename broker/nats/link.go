@@ -30,8 +30,6 @@ type link struct {
 	js     jetstream.JetStream
 	up     chan struct{} // closed while connected
 	away   bool          // and that was logged
-	ups    int           // times that it was up
-	back   time.Time     // when it was up again
 	begun  bool
 	closed chan struct{} // closed when the client has ended
 }
@@ -153,9 +151,6 @@ func (l *link) connected() {
 		l.js = js
 	}
 	close(l.up)
-	if l.ups++; l.ups > 1 {
-		l.back = time.Now()
-	}
 	if l.away {
 		l.away = false
 		l.logger.Info("nats is back", "connection", l.purpose)
@@ -167,13 +162,6 @@ func (l *link) newJetStream() (jetstream.JetStream, error) {
 		return jetstream.NewWithDomain(l.nc, l.domain)
 	}
 	return jetstream.New(l.nc)
-}
-
-// backSince returns when the connection was last made again, or the zero time.
-func (l *link) backSince() time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.back
 }
 
 // maxPayload is the largest message that the server takes.

@@ -10,7 +10,6 @@ import (
 type position struct {
 	stream    string
 	sequence  uint64 // in the stream
-	delivery  uint64 // counts all deliveries of the consumer
 	timestamp string // in nanoseconds, when the message was stored
 }
 
@@ -34,9 +33,8 @@ func readPosition(reply string) (position, error) {
 		return position{}, errPosition
 	}
 	sequence, err := strconv.ParseUint(parts[3], 10, 64)
-	delivery, err2 := strconv.ParseUint(parts[4], 10, 64)
-	if err = errors.Join(err, err2); err != nil {
+	if err != nil {
 		return position{}, errPosition
 	}
-	return position{stream: parts[0], sequence: sequence, delivery: delivery, timestamp: parts[5]}, nil
+	return position{stream: parts[0], sequence: sequence, timestamp: parts[5]}, nil
 }

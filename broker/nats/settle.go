@@ -89,9 +89,8 @@ func (c *claim) leave() {
 		return
 	}
 	c.collect()
-	if c.giveBack(ctx) {
-		c.unpin(ctx)
-	}
+	c.giveBack(ctx)
+	c.unpin(ctx)
 }
 
 // quiet takes what is still coming for a moment: what the server sends
@@ -136,45 +135,40 @@ func (c *claim) collectOne(m *nats.Msg) {
 	}
 }
 
-// giveBack returns what is held, in its order, and reports whether the server
-// has taken note of it.
-func (c *claim) giveBack(ctx context.Context) bool {
+// giveBack returns what is held. The last is waited for, so that the server
+// has taken note of all before another member is served.
+func (c *claim) giveBack(ctx context.Context) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	sequences := slices.Sorted(maps.Keys(c.held))
+	replies := make([]string, len(sequences))
 	for n, sequence := range sequences {
-		reply := c.held[sequence].reply
+		replies[n] = c.held[sequence].reply
+	}
+	c.mu.Unlock()
+	for n, reply := range replies {
 		var err error
-		if n == len(sequences)-1 {
+		if n == len(replies)-1 {
 			_, err = c.nc.RequestWithContext(ctx, reply, nak)
 		} else {
 			err = c.nc.Publish(reply, nak)
 		}
 		if err != nil {
-			return false
+			return
 		}
 	}
-	return true
 }
 
-// unpin lets the next member be served at once. If the server has sent
-// anything that did not come, it must be due again before another member is
-// served, and the pin is left to run out.
+// unpin lets the next member be served at once.
 func (c *claim) unpin(ctx context.Context) {
 	c.mu.Lock()
-	pin, last := c.pin, c.last
+	mine := c.pin
 	c.mu.Unlock()
-	if pin == "" {
+	if mine == "" {
 		return
 	}
 	info, err := c.info(ctx)
-	if err != nil || info.Delivered.Consumer != last {
+	if err != nil || pinned(info) != mine {
 		return
-	}
-	for _, g := range info.PriorityGroups {
-		if g.PinnedClientID != pin {
-			return
-		}
 	}
 	stream, err := c.js.Stream(ctx, c.consumer.stream)
 	if err == nil {
