@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"runtime/pprof"
 	"strings"
 	"sync"
@@ -26,9 +27,16 @@ import (
 // ErrInterrupted says that a load was stopped before its end.
 var ErrInterrupted = errors.New("interrupted before the end")
 
+// gcPercent lets the heap, which is some ten megabytes at work, grow to some
+// more: the default collects many times a second.
+const gcPercent = 400
+
 // Run runs. The error says that the load itself has failed; a ledger that is
 // wrong is in the Summary.
 func Run(parent context.Context, s settings.Settings, display *progress.Display, logger *slog.Logger) (_ Summary, err error) {
+	if os.Getenv("GOGC") == "" {
+		defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
+	}
 	url, remove, err := node.DatabaseURL(s.Database)
 	if err != nil {
 		return Summary{}, err

@@ -29,6 +29,7 @@ import (
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/shop"
 	"github.com/sluicegate/sluicegate/forwarder"
 	"github.com/sluicegate/sluicegate/internal/database"
+	"github.com/sluicegate/sluicegate/internal/sqldialect"
 	"github.com/sluicegate/sluicegate/middleware/deadletter"
 	"github.com/sluicegate/sluicegate/middleware/idempotency"
 )
@@ -62,6 +63,7 @@ type Config struct {
 type Node struct {
 	cfg     Config
 	db      *sql.DB
+	orders  *sql.DB // takes orders; db itself with SQLite, which has one connection
 	brokers *topology.Topology
 	pub     fault.Broker
 	store   store
@@ -83,6 +85,9 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 		}
 	}()
 	if n.db, err = cfg.Database.Open(); err != nil {
+		return nil, err
+	}
+	if n.orders, err = n.openOrders(); err != nil {
 		return nil, err
 	}
 	n.brokers, err = topology.Open(ctx, n.topology(), broker.Config{Logger: cfg.Logger})
@@ -117,9 +122,27 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n.shop = shop.New(shop.Config{
-		DB: n.db, Dialect: dialect, Outbox: n.box, TopicSuffix: cfg.TopicSuffix, NewID: cfg.NewID, Faults: cfg.Faults,
+		DB: n.orders, Dialect: dialect, Outbox: n.box, TopicSuffix: cfg.TopicSuffix, NewID: cfg.NewID, Faults: cfg.Faults,
 	})
 	return n, nil
+}
+
+// orderConns is how many connections take orders. They are apart from those of
+// the services, so that however many customers come at once, those who handle
+// the orders do not wait behind them and fall ever further behind.
+const orderConns = 16
+
+func (n *Node) openOrders() (*sql.DB, error) {
+	if n.cfg.Database.Dialect() == sqldialect.SQLite {
+		return n.db, nil
+	}
+	db, err := n.cfg.Database.Open()
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(orderConns)
+	db.SetMaxIdleConns(orderConns)
+	return db, nil
 }
 
 const relayLease = 6 * time.Second
@@ -181,6 +204,9 @@ func (n *Node) Close() error {
 	}
 	if n.store.close != nil {
 		errs = append(errs, n.store.close())
+	}
+	if n.orders != nil && n.orders != n.db {
+		errs = append(errs, n.orders.Close())
 	}
 	if n.db != nil {
 		errs = append(errs, n.db.Close())

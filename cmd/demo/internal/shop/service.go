@@ -23,10 +23,12 @@ type Service struct {
 	Handle func(ctx context.Context, tx *sql.Tx, msgs []*message.Message) ([]*message.Message, error)
 }
 
+const payment = "payment"
+
 // Services returns the four services by name.
 func (s *Shop) Services() map[string]Service {
 	out := map[string]Service{
-		"payment": {Name: "payment", Topic: s.placed, Output: s.paid, Handle: s.pay},
+		payment: {Name: payment, Topic: s.placed, Output: s.paid, Handle: s.pay},
 	}
 	for _, name := range []string{"stock", "points", "shipping"} {
 		out[name] = Service{Name: name, Topic: s.paid, Handle: func(ctx context.Context, tx *sql.Tx, msgs []*message.Message) ([]*message.Message, error) {
@@ -39,7 +41,7 @@ func (s *Shop) Services() map[string]Service {
 
 // pay sets the orders paid and tells so.
 func (s *Shop) pay(ctx context.Context, tx *sql.Tx, msgs []*message.Message) ([]*message.Message, error) {
-	orders, err := s.act(ctx, tx, "payment", msgs, func(orders []Order) error {
+	orders, err := s.act(ctx, tx, payment, msgs, func(orders []Order) error {
 		return s.setPaid(ctx, tx, orders)
 	})
 	if err != nil {
@@ -99,7 +101,7 @@ func (s *Shop) in(orders []Order) (condition string, args []any) {
 func (s *Shop) act(ctx context.Context, tx *sql.Tx, service string, msgs []*message.Message, effect func([]Order) error) ([]Order, error) {
 	orders := make([]Order, len(msgs))
 	for i, msg := range msgs {
-		if err := json.Unmarshal(msg.Payload, &orders[i]); err != nil || orders[i].ID == "" {
+		if err := decode(service, msg.Payload, &orders[i]); err != nil || orders[i].ID == "" {
 			// The error itself would quote the payload.
 			return nil, failure.Permanent(fmt.Errorf("%s: message is no order", service))
 		}
@@ -121,6 +123,21 @@ func (s *Shop) act(ctx context.Context, tx *sql.Tx, service string, msgs []*mess
 		}
 	}
 	return orders, nil
+}
+
+// decode reads of an order what service needs to know: for all but payment, which
+// tells of the order again, that is little.
+func decode(service string, payload []byte, o *Order) error {
+	if service == payment {
+		return json.Unmarshal(payload, o)
+	}
+	var little struct {
+		ID  string `json:"id"`
+		SKU string `json:"sku"`
+	}
+	err := json.Unmarshal(payload, &little)
+	o.ID, o.SKU = little.ID, little.SKU
+	return err
 }
 
 // append appends to the ledger, in one statement where the database likes it.

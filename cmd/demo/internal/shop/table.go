@@ -73,16 +73,6 @@ func tables(d sqldialect.Dialect) []string {
 			message_id `+word(255)+` NOT NULL,
 			attempt INTEGER NOT NULL,
 			pid INTEGER NOT NULL,
-			applied_at BIGINT NOT NULL`+ledgerIndex(d)+`)`+end)
-	if d != sqldialect.MySQL {
-		out = append(out, "CREATE INDEX IF NOT EXISTS ledger_order ON ledger (order_id)")
-	}
+			applied_at BIGINT NOT NULL)`+end)
 	return out
-}
-
-func ledgerIndex(d sqldialect.Dialect) string {
-	if d == sqldialect.MySQL {
-		return ", INDEX ledger_order (order_id)"
-	}
-	return ""
 }
