@@ -34,18 +34,19 @@ func checkTopic(topic string) error {
 }
 
 // streamName is that of a topic's own stream.
-func streamName(topic string) string { return clean(topic, false) }
+func streamName(topic string) string { return clean(topic, topic, false) }
 
 // consumerName is the durable name of a group's consumer for a topic.
 func consumerName(group, topic string) string {
 	const separator = "__"
 	ambiguous := strings.Contains(group, separator) || strings.Contains(topic, separator)
-	return clean(group+separator+topic, ambiguous)
+	return clean(group+separator+topic, group+"\x00"+topic, ambiguous)
 }
 
 // clean makes a name of s that streams and consumers can have. A name that is
-// not s itself ends with a hash of s, so that different ones stay different.
-func clean(s string, hash bool) string {
+// not s itself, or shall not be, ends with a hash of identity, so that different
+// ones stay different.
+func clean(s, identity string, hash bool) string {
 	name := strings.Map(func(r rune) rune {
 		switch {
 		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '_', r == '-':
@@ -56,7 +57,7 @@ func clean(s string, hash bool) string {
 	if name == s && !hash && len(s) <= maxName {
 		return s
 	}
-	sum := sha256.Sum256([]byte(s))
+	sum := sha256.Sum256([]byte(identity))
 	return name[:min(len(name), maxName-17)] + "_" + hex.EncodeToString(sum[:8])
 }
 

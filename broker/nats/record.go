@@ -84,12 +84,24 @@ func marshal(topic string, msg *message.Message, maxBytes int, dedupe bool) (*na
 // makes anything else of it. The Go client leaves out names that HTTP has not,
 // without a word.
 func plainName(name string) bool {
-	const token = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.!#$%&'*+^`|~"
-	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !strings.ContainsRune(token, r) }) || name == wmnats.WatermillUUIDHdr || name == "Status" || name == "Description" {
+	for i := range len(name) {
+		if !tokenBytes[name[i]] {
+			return false
+		}
+	}
+	if name == "" || name == wmnats.WatermillUUIDHdr || name == "Status" || name == "Description" {
 		return false
 	}
 	return !reserved(name)
 }
+
+// tokenBytes are those of a header's name in HTTP.
+var tokenBytes = func() (is [256]bool) {
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.!#$%&'*+^`|~") {
+		is[c] = true
+	}
+	return is
+}()
 
 // plainValue: the value can be a header's. The Go client makes spaces of line
 // breaks, and drops those at the ends.
