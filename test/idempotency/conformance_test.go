@@ -117,3 +117,14 @@ func TestTheSQLStoreConformsInTheHandlersTransaction(t *testing.T) {
 		}
 	})
 }
+
+func TestTheSQLStoreClaimsInBatches(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, d sqldialect.Dialect) {
+		t.Helper()
+		db := open(t, d, "")
+		var offset atomic.Int64
+		s, err := sqlstore.New(db.DB, sqlstore.Config{Prefix: db.prefix, Offset: func() time.Duration { return time.Duration(offset.Load()) }})
+		must(t, err)
+		storetest.RunBatch(t, db.DB, d.TxOptions(), s, func(by time.Duration) { offset.Add(int64(by)) })
+	})
+}

@@ -179,3 +179,9 @@ func TestWhatIsWrongWithAConfigurationIsNamed(t *testing.T) {
 		t.Error("a nil database was taken")
 	}
 }
+
+func TestTheSQLStoreClaimsInBatches(t *testing.T) {
+	c := &clock{}
+	db := open(t)
+	storetest.RunBatch(t, db, nil, store(t, db, c, ""), c.advance)
+}
