@@ -133,6 +133,11 @@ func TestBrokersOfOneFileShareItsConnection(t *testing.T) {
 	ch := subscribe(t, a, "stock", "orders")
 	publish(t, b, "orders", "a", "warm up")
 	next(t, ch).Ack()
+	select {
+	case <-ch:
+		t.Fatal("a message from nowhere")
+	case <-time.After(300 * time.Millisecond): // the reads that the first one brought about are over
+	}
 	publish(t, b, "orders", "a", "1")
 	if msg := next(t, ch); msg.UUID != "1" { // within a poll of 30 s: it was woken
 		t.Errorf("got %q", msg.UUID)

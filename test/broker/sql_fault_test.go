@@ -173,7 +173,7 @@ func TestSQLAMessageThatCommitsLateIsDelivered(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = tx.Rollback() }()
-		insert := "INSERT INTO " + s.table(schema.QueueMessage) + " (topic_id, message_uuid, payload, headers, created_at) SELECT topic_id, 'late', payload, headers, created_at FROM " +
+		insert := "INSERT INTO " + s.table(schema.QueueMessage) + " (topic_id, message_key, message_uuid, payload, headers, created_at) SELECT topic_id, 'late', 'late', payload, headers, created_at FROM " +
 			s.table(schema.QueueMessage)
 		var id int64
 		if s.dialect == sqldialect.PostgreSQL {
@@ -196,9 +196,13 @@ func TestSQLAMessageThatCommitsLateIsDelivered(t *testing.T) {
 		if err := tx.Commit(); err != nil {
 			t.Fatal(err)
 		}
-		if msg := next(t, ch); msg.UUID != "late" {
-			t.Errorf("then came %q", msg.UUID)
-		} else {
+		// What its writer publishes next does not come before it.
+		s.foreign(t, topic, []byte("late"), []byte("after"), nil)
+		for _, want := range []string{"late", "after"} {
+			msg := next(t, ch)
+			if msg.UUID != want && string(msg.Payload) != want {
+				t.Errorf("%q came, want %q", msg.Payload, want)
+			}
 			msg.Ack()
 		}
 	})
@@ -236,21 +240,28 @@ func TestSQLWithoutMigrateTheLackOfTablesIsSaid(t *testing.T) {
 	})
 }
 
-// orderOf notes per key what was delivered first.
+// orderOf notes per key what was delivered first, and what is under way.
 type orderOf struct {
-	mu   sync.Mutex
-	last map[string]int
-	seen map[string]bool
+	mu       sync.Mutex
+	last     map[string]int
+	seen     map[string]bool
+	underWay map[string]*message.Message
+	again    int
 }
 
 func (o *orderOf) note(t *testing.T, msg *message.Message) (first bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	key := msg.Metadata.Get(header.Key)
+	if other := o.underWay[key]; other != nil && other.Context().Err() == nil {
+		t.Errorf("key %s: %s is under way beside %s", key, msg.UUID, other.UUID)
+	}
+	o.underWay[key] = msg
 	if o.seen[msg.UUID] {
+		o.again++
 		return false
 	}
 	o.seen[msg.UUID] = true
-	key := msg.Metadata.Get(header.Key)
 	var n int
 	_, _ = fmt.Sscan(string(msg.Payload), &n)
 	if n != o.last[key]+1 {
@@ -265,24 +276,36 @@ func TestSQLMembersThatComeAndGoKeepTheOrderOfEachKey(t *testing.T) {
 		const keys, each = 40, 60
 		publisher := s.open(t, "")
 		topic, group := unique("orders"), unique("stock")
-		o := &orderOf{last: map[string]int{}, seen: map[string]bool{}}
+		o := &orderOf{last: map[string]int{}, seen: map[string]bool{}, underWay: map[string]*message.Message{}}
 		total, all := 0, make(chan struct{})
 		deliver := func(ch <-chan *message.Message) {
+			var handlers sync.WaitGroup
+			defer handlers.Wait()
 			for msg := range ch {
-				if o.note(t, msg) {
-					o.mu.Lock()
-					if total++; total == keys*each {
-						close(all)
+				handlers.Go(func() {
+					first := o.note(t, msg)
+					select { // some work
+					case <-time.After(20 * time.Millisecond):
+					case <-msg.Context().Done():
 					}
-					o.mu.Unlock()
-				}
-				msg.Ack()
+					o.mu.Lock()
+					defer o.mu.Unlock()
+					if o.underWay[msg.Metadata.Get(header.Key)] == msg {
+						delete(o.underWay, msg.Metadata.Get(header.Key))
+					}
+					if first {
+						if total++; total == keys*each {
+							close(all)
+						}
+					}
+					msg.Ack()
+				})
 			}
 		}
 		var members sync.WaitGroup
 		member := func(params string) message.Subscriber {
 			// Of a pool of its own, so that the members hear of each other by the table alone.
-			g := s.open(t, "lease=1s&concurrency=8&"+params).Group(group)
+			g := s.open(t, "lease=2s&concurrency=8&"+params).Group(group)
 			ch := subscribe(t, g, topic)
 			members.Go(func() { deliver(ch) })
 			return g
@@ -320,6 +343,11 @@ func TestSQLMembersThatComeAndGoKeepTheOrderOfEachKey(t *testing.T) {
 		reach(2)
 		third := member("pool_max_conns=7")
 		reach(3)
+		o.mu.Lock()
+		if o.again > 0 {
+			t.Errorf("%d messages came again because members joined", o.again)
+		}
+		o.mu.Unlock()
 		_ = first.Close()
 		reach(2)
 		_ = second.Close()

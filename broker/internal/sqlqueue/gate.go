@@ -61,6 +61,7 @@ func (s *subscription) attempt(i *item) *message.Message {
 	msg := i.message()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	i.release()
 	i.msg, i.state = msg, waiting
 	if i.attempts++; i.attempts > 1 && i.hash != 0 && i.claim.state == open && len(i.claim.failing) < maxFailing {
 		if _, known := i.claim.failing[i.hash]; !known {
@@ -111,10 +112,19 @@ func (s *subscription) admit(msg *message.Message) bool {
 	return true
 }
 
+// release ends the context of the last attempt, which has been answered.
+func (i *item) release() {
+	if i.cancel != nil {
+		i.cancel()
+		i.cancel = nil
+	}
+}
+
 // answered is called by the dispatcher for what was acked.
 func (s *subscription) answered(i *item) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	i.release()
 	if i.dropped || i.claim.state == dead {
 		s.forget(i)
 		return

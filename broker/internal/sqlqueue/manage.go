@@ -126,7 +126,7 @@ func (s *subscription) end(c *claim) {
 	c.state = dead
 	for _, i := range c.items {
 		if i.state == out {
-			i.cancel()
+			i.release()
 			i.msg.Nack() // the dispatcher offers it again, and the gate drops it
 		}
 	}
