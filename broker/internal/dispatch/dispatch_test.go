@@ -31,6 +31,7 @@ func (i item) String() string { return fmt.Sprintf("%s/%d", i.key, i.n) }
 type claim struct {
 	*dispatch.Dispatcher[item]
 	out  chan *message.Message
+	ctx  context.Context //nolint:containedctx // the claim
 	stop context.CancelFunc
 
 	mu              sync.Mutex
@@ -39,7 +40,7 @@ type claim struct {
 
 func newClaim(t *testing.T, config dispatch.Config) *claim {
 	ctx, cancel := context.WithCancel(t.Context())
-	c := &claim{out: make(chan *message.Message), stop: cancel}
+	c := &claim{out: make(chan *message.Message), ctx: ctx, stop: cancel}
 	note := func(to *[]string) func(item) {
 		return func(i item) {
 			c.mu.Lock()
