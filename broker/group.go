@@ -106,10 +106,13 @@ func (g *Group) check(topic string) error {
 	return nil
 }
 
-// pump hands messages on until in is closed. Once ctx has ended, a message in
-// hand was cancelled by the driver and is dropped: it will come again.
+// pump hands messages on until in is closed. A message whose context has ended
+// was taken back by the broker and is dropped: it will come again.
 func pump(ctx context.Context, in <-chan *message.Message, out chan<- *message.Message) {
 	for msg := range in {
+		if msg.Context().Err() != nil {
+			continue
+		}
 		select {
 		case out <- msg:
 		case <-ctx.Done():
