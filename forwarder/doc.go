@@ -14,9 +14,9 @@
 //
 // Messages with a key (Config.Key, or SetKey) are delivered for the first time
 // in the order of their writers, where the writers of one key serialise before
-// they publish, by a row lock for instance, and keep their transaction open for
-// no longer than RelayConfig.FloorLag after Publish. A repeated delivery may
-// come late. Messages without a key have no order.
+// they publish, by a row lock for instance, and, on MySQL, keep their transaction
+// open for no longer than RelayConfig.FloorLag after Publish. A repeated delivery
+// may come late. Messages without a key have no order.
 //
 // Several relays may run at once. They share 32 virtual shards by leases in the
 // database, and a relay that was frozen longer than its lease settles nothing.
