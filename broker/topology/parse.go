@@ -30,8 +30,9 @@ func Parse(data []byte, lookup func(string) (string, bool)) (Config, error) {
 		return Config{}, fmt.Errorf("broker configuration: %w", err)
 	}
 	r.root(root)
-	if problems := append(r.problems, r.config.problems()...); len(problems) > 0 {
-		return Config{}, fmt.Errorf("broker configuration: %w", errors.Join(problems...))
+	r.problems = append(r.problems, r.config.problems()...)
+	if len(r.problems) > 0 {
+		return Config{}, fmt.Errorf("broker configuration: %w", errors.Join(r.problems...))
 	}
 	return r.config, nil
 }

@@ -183,7 +183,7 @@ func (n *Node) API(roles role.Set) http.Handler {
 // reasons is Ready for the API.
 func (n *Node) reasons(ctx context.Context) (any, error) {
 	err := n.Ready(ctx)
-	var problems *NotReady
+	var problems *NotReadyError
 	if errors.As(err, &problems) {
 		return problems.Reasons, err
 	}

@@ -17,11 +17,11 @@ import (
 const attemptTimeout = 30 * time.Second
 
 // Prepare connects, brings the tables up to date and looks whether everything
-// can be reached. The error is a *NotReady.
+// can be reached. The error is a *NotReadyError.
 func (n *Node) Prepare(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	var problems NotReady
+	var problems NotReadyError
 	if err := n.prepareDatabase(ctx); err != nil {
 		problems.add("database", err, n.cfg.Database.Dialect().IsDenied(err))
 	}
@@ -63,9 +63,9 @@ func (n *Node) checkTables(ctx context.Context) error {
 	return shop.CheckTables(ctx, n.db)
 }
 
-// Ready reports what keeps the node from working, as a *NotReady.
+// Ready reports what keeps the node from working, as a *NotReadyError.
 func (n *Node) Ready(ctx context.Context) error {
-	var problems NotReady
+	var problems NotReadyError
 	err := n.db.PingContext(ctx)
 	if err != nil {
 		err = fmt.Errorf("reach database: %w", err)
@@ -88,7 +88,7 @@ func (n *Node) Ready(ctx context.Context) error {
 }
 
 // reachOthers looks at brokers and store, all at once.
-func (n *Node) reachOthers(ctx context.Context, problems *NotReady) {
+func (n *Node) reachOthers(ctx context.Context, problems *NotReadyError) {
 	var brokerErr, storeErr error
 	var both sync.WaitGroup
 	both.Go(func() { brokerErr = n.brokers.Check(ctx) })
@@ -145,14 +145,14 @@ func (n *Node) Alone(ctx context.Context) error {
 const maxRefusals = 3
 
 // Wait prepares the node as soon as everything can be reached, however long
-// that takes. It returns ctx's error where that ended before, and a *Refused
+// that takes. It returns ctx's error where that ended before, and a *RefusedError
 // where waiting would not help: after some tries, for a server that is just
 // starting may refuse for a moment.
 func (n *Node) Wait(ctx context.Context) error {
 	pause, refusals := 200*time.Millisecond, 0
 	for first := true; ; first = false {
 		err := n.Prepare(ctx)
-		var refused *Refused
+		var refused *RefusedError
 		switch {
 		case err == nil:
 			if !first {

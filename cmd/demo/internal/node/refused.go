@@ -20,26 +20,26 @@ type Reason struct {
 	Reason    string `json:"reason"`
 }
 
-// NotReady is what keeps a process from working. Its text is for the log.
-type NotReady struct {
+// NotReadyError is what keeps a process from working. Its text is for the log.
+type NotReadyError struct {
 	Reasons []Reason
 	errs    []error
 }
 
-func (e *NotReady) Error() string   { return errors.Join(e.errs...).Error() }
-func (e *NotReady) Unwrap() []error { return e.errs }
+func (e *NotReadyError) Error() string   { return errors.Join(e.errs...).Error() }
+func (e *NotReadyError) Unwrap() []error { return e.errs }
 
 // add notes err of a component, with a hint where waiting does not cure it.
-func (e *NotReady) add(component string, err error, denied bool) {
+func (e *NotReadyError) add(component string, err error, denied bool) {
 	r := Reason{Component: component, Reason: "cannot be reached"}
 	var verify *tls.CertificateVerificationError
 	var authority x509.UnknownAuthorityError
 	var timeout net.Error
 	switch {
 	case errors.As(err, &verify) || errors.As(err, &authority):
-		r.Reason, err = "has a certificate that is not trusted", &Refused{component, "its certificate is not trusted: name the authority's file in the URL (tls_ca_file, for PostgreSQL sslrootcert), or put the host's name right", err}
+		r.Reason, err = "has a certificate that is not trusted", &RefusedError{component, "its certificate is not trusted: name the authority's file in the URL (tls_ca_file, for PostgreSQL sslrootcert), or put the host's name right", err}
 	case denied:
-		r.Reason, err = "refuses the user", &Refused{component, "the user is refused, or may not do this: check name, password and database in the URL, and what the user was granted", err}
+		r.Reason, err = "refuses the user", &RefusedError{component, "the user is refused, or may not do this: check name, password and database in the URL, and what the user was granted", err}
 	case errors.Is(err, schema.ErrOutdated):
 		r.Reason = "lacks tables of this version"
 	case errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout():
@@ -49,21 +49,21 @@ func (e *NotReady) add(component string, err error, denied bool) {
 }
 
 // err returns e, or nil where nothing was added.
-func (e *NotReady) err() error {
+func (e *NotReadyError) err() error {
 	if len(e.errs) == 0 {
 		return nil
 	}
 	return e
 }
 
-// Refused is a problem that somebody must put right: waiting does not.
-type Refused struct {
+// RefusedError is a problem that somebody must put right: waiting does not.
+type RefusedError struct {
 	component, hint string
 	err             error
 }
 
-func (e *Refused) Error() string { return fmt.Sprintf("%s: %s: %v", e.component, e.hint, e.err) }
-func (e *Refused) Unwrap() error { return e.err }
+func (e *RefusedError) Error() string { return fmt.Sprintf("%s: %s: %v", e.component, e.hint, e.err) }
+func (e *RefusedError) Unwrap() error { return e.err }
 
 // refusals are words by which brokers and Redis refuse a user. Each client has
 // errors of its own, without a common kind.
