@@ -425,7 +425,7 @@ func TestRedisASlowHandlerKeepsItsMessage(t *testing.T) {
 			redisPublishAll(t.Context(), t, b, redisNumbered("t", "k", 0, 2))
 			first := subscribe(t, b.Group("g"), "t")
 			msg := next(t, first)
-			if comes(subscribe(t, b.Group("g"), "t"), 4*time.Second) {
+			if comes(subscribe(t, b.Group("g"), "t"), 2500*time.Millisecond) {
 				t.Fatal("another member got it while the handler ran")
 			}
 			if msg.Context().Err() != nil {
@@ -433,7 +433,7 @@ func TestRedisASlowHandlerKeepsItsMessage(t *testing.T) {
 			}
 			msg.Ack()
 			next(t, first).Ack()
-			if comes(first, 1500*time.Millisecond) {
+			if comes(first, 1200*time.Millisecond) {
 				t.Error("it came again after its ack")
 			}
 		})
