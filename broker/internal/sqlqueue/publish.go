@@ -84,7 +84,7 @@ func (s *store) publish(ctx context.Context, msgs []broker.Outgoing, rows []row,
 	for n := 1; ; n++ {
 		ids, err := s.number(ctx, msgs, rows, index)
 		if err != nil {
-			return err
+			return failure.Unavailable(err) // nothing was tried
 		}
 		err = s.retried(ctx, func() error {
 			return s.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {

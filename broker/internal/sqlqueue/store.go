@@ -61,7 +61,7 @@ func (s *store) ready(ctx context.Context) error {
 		}
 	}
 	if err != nil {
-		return s.mark(ctx, "prepare the tables", err)
+		return failure.Unavailable(s.mark(ctx, "prepare the tables", err)) // says nothing about a message
 	}
 	s.prepared.Store(true)
 	return nil
@@ -116,7 +116,7 @@ func (s *store) inTx(ctx context.Context, fn func(ctx context.Context, tx *sql.T
 	}
 	tx, err := begin(ctx, s.dialect.TxOptions())
 	if err != nil {
-		return err
+		return failure.Unavailable(err) // a certificate or a password that is refused, too: nothing was done
 	}
 	if err := fn(ctx, tx); err != nil {
 		_ = tx.Rollback() // err says it all, and must stay recognisable
