@@ -75,7 +75,7 @@ func consumed(rows []report.Row) []svg.Bar {
 	for _, r := range rows {
 		handler, is := strings.CutPrefix(r.Work, consuming.WorkPrefix)
 		if is && r.Runs > 0 {
-			subject, _, _ := strings.Cut(r.Subject, ",")
+			subject, _, _ := strings.Cut(r.Subject, " subscriber")
 			out = append(out, svg.Bar{Label: handler + ": " + subject, Value: r.Median, Min: r.Min, Max: r.Max, Text: report.Number(r.Median), Ours: ours(r)})
 		}
 	}

@@ -77,6 +77,21 @@ func TestAChildRunsUntilItIsStoppedAndSaysWhatItUsed(t *testing.T) {
 	}
 }
 
+func TestWhatWasUsedBeforeTheMarkDoesNotCount(t *testing.T) {
+	p, err := start(t, "until stopped", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const before = 300 * time.Millisecond
+	<-time.After(before)
+	if err := p.Mark(); err != nil {
+		t.Fatal(err)
+	}
+	if usage, err := p.Stop(t.Context(), nil); err != nil || usage.WallSeconds >= before.Seconds() {
+		t.Errorf("%+v, %v", usage, err)
+	}
+}
+
 func TestAChildThatIsDoneAnswersByItself(t *testing.T) {
 	p, err := start(t, "done at once", map[string]int{"n": 7})
 	if err != nil {

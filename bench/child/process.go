@@ -86,6 +86,12 @@ func (p *Process) Begin() error {
 	return err
 }
 
+// Mark tells the child to measure from now on, and not from its beginning.
+func (p *Process) Mark() error {
+	_, err := io.WriteString(p.in, lineMark+"\n")
+	return err
+}
+
 // Stop tells the child to stop and returns what it used. A result is decoded
 // into result, unless that is nil.
 func (p *Process) Stop(ctx context.Context, result any) (Usage, error) {

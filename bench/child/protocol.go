@@ -22,10 +22,11 @@ const Command = "child"
 const (
 	lineReady = "ready"
 	lineBegin = "begin"
+	lineMark  = "mark"
 	lineStop  = "stop"
 )
 
-// Usage is what a process used between begin and stop.
+// Usage is what a process used between the last of begin and mark, and stop.
 type Usage struct {
 	CPUSeconds  float64 `json:"cpu_seconds"`
 	WallSeconds float64 `json:"wall_seconds"`
@@ -115,10 +116,15 @@ func serve(ctx context.Context, jobs map[string]Job, args []string, in io.Reader
 func measured(ctx context.Context, task Task, lines *bufio.Reader) (Usage, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stop := make(chan struct{})
+	marks := make(chan struct{}, 1)
 	go func() {
-		defer close(stop)
-		_, _ = lines.ReadString('\n') // stop, or the end of the parent
+		defer close(marks) // at stop, or the end of the parent
+		for {
+			if line, err := lines.ReadString('\n'); err != nil || strings.TrimSpace(line) != lineMark {
+				return
+			}
+			marks <- struct{}{}
+		}
 	}()
 	stopProfile, err := profile()
 	if err != nil {
@@ -128,11 +134,17 @@ func measured(ctx context.Context, task Task, lines *bufio.Reader) (Usage, error
 	m := startMeter()
 	ended := make(chan error, 1)
 	go func() { ended <- task.Run(ctx) }()
-	select {
-	case <-stop:
-	case <-ctx.Done():
-	case err := <-ended: // by itself: it is done, or failed
-		return m.read(), err
+	for running := true; running; {
+		select {
+		case _, running = <-marks:
+			if running {
+				m = startMeter()
+			}
+		case <-ctx.Done():
+			running = false
+		case err := <-ended: // by itself: it is done, or failed
+			return m.read(), err
+		}
 	}
 	usage := m.read()
 	cancel()

@@ -45,8 +45,8 @@ func Kafka(ctx context.Context, e env.Env) ([]report.Row, error) {
 		got, err := consume.Run(ctx, consume.Options{
 			KafkaURL: url, Messages: e.Scaled(consumeMessages, 20_000), Limit: e.Duration(consumeLimit), Rounds: e.Runs,
 			Handlers: []time.Duration{h.work},
-			Progress: func(work, subject string, round int, perSecond float64) {
-				e.Say("run %d   %s, %s: %s", round, work, consumers[subject], report.Number(perSecond))
+			Progress: func(work, subject string, round int, f consume.Figure) {
+				e.Say("run %d   %s, %s: %s", round, work, consumers[subject], report.Number(f.PerSecond))
 			},
 		})
 		if err != nil {
@@ -55,6 +55,7 @@ func Kafka(ctx context.Context, e env.Env) ([]report.Row, error) {
 		for _, g := range got {
 			r := report.Row{Work: g.Work, Subject: consumers[g.Subject], Unit: "messages/s", Note: g.Note, Plain: g.Subject == "stock"}
 			r.Fill(g.Values)
+			r.CPU = float64(g.CPU) / float64(time.Microsecond)
 			if !r.Plain {
 				r.Bars = []report.Bar{h.bar}
 			}

@@ -17,7 +17,7 @@ import (
 const (
 	WorkKafka    = "drain, PostgreSQL → Kafka"
 	WorkTakeover = "drain Watermill's own table → Kafka"
-	WorkLink     = "drain, PostgreSQL → Kafka over a link with 0.5 ms of delay"
+	WorkLink     = "drain, PostgreSQL → Kafka, 0.5 ms away"
 	WorkMariaDB  = "drain, MariaDB → Kafka"
 )
 

@@ -125,6 +125,9 @@ func (s servers) atPace(e env.Env, p pace, bars map[string]map[string][]report.B
 // idleFor is how long an idle relay is watched.
 const idleFor = 5 * time.Second
 
+// idleSettle is what it is given to become idle.
+const idleSettle = time.Second
+
 func (s servers) idle(e env.Env) []work.Case {
 	var cases []work.Case
 	for _, c := range []struct {
@@ -136,7 +139,7 @@ func (s servers) idle(e env.Env) []work.Case {
 		{subjectPolling, contender.Ours, []report.Bar{report.AtMost(1, "≤ 1 %")}},
 		{subjectNotify, contender.OursNotify, []report.Bar{report.AtMost(1, "≤ 1 %")}},
 	} {
-		t := trial{servers: s, contender: c.contender, pace: pace{duration: e.Duration(idleFor)}, payload: e.Payload}
+		t := trial{servers: s, contender: c.contender, pace: pace{duration: e.Duration(idleFor), settle: idleSettle}, payload: e.Payload}
 		cases = append(cases, work.Case{
 			Work: "relay with nothing to do, PostgreSQL → Kafka", Subject: c.subject, Plain: c.subject == subjectPlain, NoWarmUp: true,
 			Metrics: []work.Metric{{Name: metricCPU, Unit: unitCPU, Bars: c.bars}}, Trial: t.run,

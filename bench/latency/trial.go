@@ -35,10 +35,10 @@ func (t trial) run(ctx context.Context, _ bool) (sample work.Sample, err error) 
 	err = t.placed(ctx, t.contender, func(ctx context.Context, db *server.Database, topic *server.Topic, outbox contender.Outbox, p *child.Process) error {
 		var times *Times
 		if t.pace.perSecond == 0 {
-			if err := pause(ctx, t.pace.duration); err != nil {
+			if err := errors.Join(pause(ctx, t.pace.settle), p.Mark(), pause(ctx, t.pace.duration)); err != nil {
 				return err
 			}
-		} else if times, err = t.messages(ctx, db.DB, topic, outbox); err != nil {
+		} else if times, err = t.messages(ctx, db.DB, topic, outbox, p); err != nil {
 			_, childErr := p.Stop(ctx, nil) // perhaps it knows why
 			return errors.Join(err, childErr)
 		}
@@ -98,7 +98,7 @@ func (t trial) count() int { return int(float64(t.pace.perSecond) * t.pace.durat
 
 // messages commits at the pace, with a subscriber that is there already, and
 // returns how long each message took.
-func (t trial) messages(ctx context.Context, db *sql.DB, topic *server.Topic, outbox contender.Outbox) (*Times, error) {
+func (t trial) messages(ctx context.Context, db *sql.DB, topic *server.Topic, outbox contender.Outbox, p *child.Process) (*Times, error) {
 	n := t.count()
 	committed, delivered := make([]time.Time, n), make([]time.Time, n)
 	missing := n
@@ -124,6 +124,8 @@ func (t trial) messages(ctx context.Context, db *sql.DB, topic *server.Topic, ou
 	case <-ctx.Done():
 		return nil, errors.Join(ctx.Err(), follower.Wait())
 	}
+	marked := time.AfterFunc(t.pace.settle, func() { _ = p.Mark() }) // it has ended: Stop says so
+	defer marked.Stop()
 	err := t.produce(ctx, db, outbox, committed)
 	if err == nil {
 		select {

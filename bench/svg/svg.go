@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"unicode/utf8"
 )
 
 // Chart is a chart of horizontal bars.
@@ -29,14 +30,14 @@ type Bar struct {
 
 // Sizes, in pixels.
 const (
-	width      = 760
-	labelWidth = 290
-	textWidth  = 110
-	top        = 64
-	rowHeight  = 26
-	barHeight  = 16
-	bottom     = 16
-	plotWidth  = width - labelWidth - textWidth
+	plotWidth = 360
+	textWidth = 110 // of the value beside a bar
+	top       = 64
+	rowHeight = 26
+	barHeight = 16
+	bottom    = 16
+	runeWidth = 7.4 // of the labels, about
+	minLabels = 160
 )
 
 const style = `
@@ -59,7 +60,8 @@ const style = `
 
 // Draw returns the chart as an SVG document.
 func (c Chart) Draw() string {
-	height := top + rowHeight*len(c.Bars) + bottom
+	labels := c.labelWidth()
+	width, height := labels+plotWidth+textWidth, top+rowHeight*len(c.Bars)+bottom
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" role="img" aria-labelledby="title desc">`+"\n", width, height, width, height)
 	fmt.Fprintf(&b, "<title id=\"title\">%s</title>\n<desc id=\"desc\">%s</desc>\n<style>%s</style>\n", escape(c.Title), escape(c.Desc), style)
@@ -69,28 +71,37 @@ func (c Chart) Draw() string {
 	}
 	fmt.Fprintf(&b, `<text class="title" x="12" y="26">%s</text>`+"\n", escape(c.Title))
 	fmt.Fprintf(&b, `<text class="quiet" x="12" y="46">%s</text>`+"\n", escape(unit))
-	fmt.Fprintf(&b, `<line class="axis" x1="%d" y1="%d" x2="%d" y2="%d"/>`+"\n", labelWidth, top-6, labelWidth, height-bottom+4)
+	fmt.Fprintf(&b, `<line class="axis" x1="%d" y1="%d" x2="%d" y2="%d"/>`+"\n", labels, top-6, labels, height-bottom+4)
 	scale := c.scale()
 	for i, bar := range c.Bars {
-		bar.draw(&b, top+i*rowHeight, scale)
+		bar.draw(&b, labels, top+i*rowHeight, scale)
 	}
 	b.WriteString("</svg>\n")
 	return b.String()
 }
 
-func (bar Bar) draw(b *strings.Builder, y int, scale func(float64) float64) {
+// labelWidth has room for the longest label.
+func (c Chart) labelWidth() int {
+	longest := 0
+	for _, bar := range c.Bars {
+		longest = max(longest, utf8.RuneCountInString(bar.Label))
+	}
+	return max(minLabels, int(float64(longest)*runeWidth)+16)
+}
+
+func (bar Bar) draw(b *strings.Builder, labels, y int, scale func(float64) float64) {
 	middle := float64(y) + barHeight/2
 	class, end := "bar", scale(bar.Value)
 	if bar.Ours {
 		class = "ours"
 	}
-	fmt.Fprintf(b, `<text x="%d" y="%.1f" text-anchor="end">%s</text>`+"\n", labelWidth-8, middle+4.5, escape(bar.Label))
-	fmt.Fprintf(b, `<rect class="%s" x="%d" y="%d" width="%.1f" height="%d" rx="2"/>`+"\n", class, labelWidth, y, end, barHeight)
+	fmt.Fprintf(b, `<text x="%d" y="%.1f" text-anchor="end">%s</text>`+"\n", labels-8, middle+4.5, escape(bar.Label))
+	fmt.Fprintf(b, `<rect class="%s" x="%d" y="%d" width="%.1f" height="%d" rx="2"/>`+"\n", class, labels, y, end, barHeight)
 	if bar.Max > bar.Min {
-		fmt.Fprintf(b, `<line class="range" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"/>`+"\n", labelWidth+scale(bar.Min), middle, labelWidth+scale(bar.Max), middle)
+		fmt.Fprintf(b, `<line class="range" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"/>`+"\n", float64(labels)+scale(bar.Min), middle, float64(labels)+scale(bar.Max), middle)
 		end = max(end, scale(bar.Max))
 	}
-	fmt.Fprintf(b, `<text x="%.1f" y="%.1f">%s</text>`+"\n", labelWidth+end+6, middle+4.5, escape(bar.Text))
+	fmt.Fprintf(b, `<text x="%.1f" y="%.1f">%s</text>`+"\n", float64(labels)+end+6, middle+4.5, escape(bar.Text))
 }
 
 // scale returns what makes pixels of a value. A logarithmic axis begins at the
