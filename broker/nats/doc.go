@@ -30,13 +30,13 @@
 // default), so that one replica alone can lose acknowledged messages when its
 // machine, and not only its process, dies.
 //
-// Where the stream allows it (nats-server 2.12 and later; streams created by
-// this driver do), up to 1000 messages are one atomic batch: all are stored,
-// next to each other and in order, or none. Otherwise, and to find out which
-// message a refused batch was refused for, messages are published in waves that
-// hold one message of a key each. Either way no message of a key overtakes one
-// that failed. A batch whose acknowledgement was lost may have been stored;
-// publishing it again stores it twice, unless dedupe=uuid.
+// Messages are published in waves of up to 1000 that hold one message of a key
+// each. Where that would be more than a few waves, and the stream allows it
+// (nats-server 2.12 and later; streams created by this driver do), they are one
+// atomic batch instead: all are stored, next to each other and in order, or
+// none. Either way no message of a key overtakes one that failed. Messages whose
+// acknowledgement was lost may have been stored; publishing them again stores
+// them twice, unless dedupe=uuid.
 //
 // dedupe=uuid makes the server drop a message whose topic and UUID it has seen
 // within the stream's duplicates window. It is off by default, since a

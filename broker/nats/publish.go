@@ -15,6 +15,10 @@ import (
 	"github.com/sluicegate/sluicegate/internal/header"
 )
 
+// fewWaves is how many waves are quicker than an atomic batch, which the server
+// writes twice.
+const fewWaves = 4
+
 // chunk is how many messages are on their way at once in a call of
 // PublishBatch, and the most that the server takes as an atomic batch.
 const chunk = 1000
@@ -148,7 +152,7 @@ func (p *publisher) publishChunk(ctx context.Context, stream *streamRef, msgs []
 	if msgs = p.dropTooLarge(msgs); len(msgs) == 0 {
 		return nil
 	}
-	if stream.atomic && len(msgs) > 1 {
+	if stream.atomic && deepest(msgs) > fewWaves {
 		err := p.sendAtomic(ctx, msgs)
 		var api *jetstream.APIError
 		switch {

@@ -88,6 +88,20 @@ func (p *publisher) giveUp(ctx context.Context, msgs []outgoing, err error) erro
 	return err
 }
 
+// deepest returns how many waves msgs are.
+func deepest(msgs []outgoing) (most int) {
+	count := make(map[lane]int, len(msgs))
+	for _, m := range msgs {
+		n := 1
+		if m.key != "" {
+			n = count[m.lane()] + 1
+			count[m.lane()] = n
+		}
+		most = max(most, n)
+	}
+	return most
+}
+
 // nextWave splits msgs, whose order it keeps.
 func nextWave(msgs []outgoing) (wave, later []outgoing) {
 	seen := map[lane]bool{}

@@ -191,7 +191,7 @@ func TestNATSPassesWatermillsOwnSuiteWithOneMemberServed(t *testing.T) {
 }
 
 // stockNATS returns watermill-nats' publishers and subscribers of both kinds.
-func stockNATS(t *testing.T, topic string) (map[string]message.Publisher, map[string]message.Subscriber) {
+func stockNATS(t *testing.T) (map[string]message.Publisher, map[string]message.Subscriber) {
 	t.Helper()
 	raw, _, _ := strings.Cut(natsURL(t, ""), "?")
 	log := watermill.NopLogger{}
@@ -225,7 +225,7 @@ func stockNATS(t *testing.T, topic string) (map[string]message.Publisher, map[st
 func TestPlainWatermillServicesAreOnTheOtherSideOfNATS(t *testing.T) {
 	b := openNATS(t, "")
 	topic := natsTopic(t)
-	publishers, subscribers := stockNATS(t, topic)
+	publishers, subscribers := stockNATS(t)
 	publishers["ours"] = b
 	subscribers["ours"] = b.Group(unique("g"))
 	for name, p := range publishers {
