@@ -44,7 +44,7 @@ func facts(ctx context.Context, e env.Env, o options) []string {
 		}
 		out = append(out, line(s.name, report.Short(err)))
 	}
-	return append(out, line("work", fmt.Sprintf("payload %d bytes", o.payload), "3 headers", "1000 keys", fmt.Sprintf("scale %v", o.scale), fmt.Sprintf("%d runs taking turns after a warm-up", o.runs)))
+	return append(out, line("work", fmt.Sprintf("payload %d bytes", o.payload), "3 headers", "1000 keys", fmt.Sprintf("scale %v", o.amount()), fmt.Sprintf("%d runs taking turns after a warm-up", o.runs)))
 }
 
 func ended(begun time.Time) string {

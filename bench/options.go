@@ -112,6 +112,17 @@ func (o options) choose(all []env.Section) []env.Section {
 	return out
 }
 
+// quickScale is what the quick mode does of each amount of work.
+const quickScale = 0.5
+
+// amount returns the scale of the works.
+func (o options) amount() float64 {
+	if o.mode == "quick" {
+		return o.scale * quickScale
+	}
+	return o.scale
+}
+
 // publishes says whether this run is one whose results belong into the docs.
 func (o options) publishes() bool {
 	return o.docs != "" && o.mode == "full" && o.only == "" && o.subject == ""

@@ -40,6 +40,9 @@ func TestTheQuickModeLeavesOutWhatIsNotAMainRow(t *testing.T) {
 			t.Errorf("%s: %v", mode, names(got))
 		}
 	}
+	if got := parsed(t, "--mode", "quick", "--scale", "0.2").amount(); got != 0.1 {
+		t.Errorf("a quick run does %v of the work", got)
+	}
 	if got := parsed(t, "--mode", "quick", "--only", "mariadb").choose(all); len(got) != 1 || got[0].Name != "mariadb" {
 		t.Errorf("asked for: %v", names(got))
 	}

@@ -29,7 +29,7 @@ func run(ctx context.Context, o options, out, progress io.Writer) error {
 		}
 	}
 	e := env.Env{
-		URLs: o.urls, Runs: o.runs, Scale: o.scale, Payload: o.payload,
+		URLs: o.urls, Runs: o.runs, Scale: o.amount(), Payload: o.payload,
 		Quick: o.mode == "quick", Subject: o.subject, Progress: progress,
 	}
 	begun := time.Now()

@@ -76,7 +76,7 @@ func Kafka(ctx context.Context, e env.Env) ([]report.Row, error) {
 		return e.Compare(ctx, s.cases(e, WorkKafka, []subject{
 			{name: SubjectPlain, contender: contender.Plain, messages: plainly, plain: true, quick: true, note: "batch 100, poll 1 s, acks=leader, its defaults"},
 			{name: SubjectTuned, contender: contender.PlainTuned, messages: plainly},
-			{name: SubjectOagudo, contender: contender.Oagudo, messages: 2 * plainly, note: "batch 1000, next batch at once, franz-go, one message at a time"},
+			{name: SubjectOagudo, contender: contender.Oagudo, messages: plainly, note: "batch 1000, next batch at once, franz-go, one message at a time"},
 			{name: SubjectRiver, contender: contender.River, messages: 2 * plainly, note: "a job a message, franz-go shared by the workers, no order by key"},
 			{name: SubjectHistory, contender: contender.Ours, messages: full, quick: true, bars: []report.Bar{report.Times(20, SubjectPlain, "≥ 20 × plain")}},
 			{name: SubjectNoHistory, contender: contender.OursNoHistory, messages: full, quick: true, bars: []report.Bar{

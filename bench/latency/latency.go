@@ -34,7 +34,7 @@ type pace struct {
 }
 
 var (
-	slow = pace{perSecond: 50, duration: 9 * time.Second, settle: time.Second}
+	slow = pace{perSecond: 50, duration: 8 * time.Second, settle: time.Second}
 	fast = pace{perSecond: 2000, duration: 5 * time.Second, settle: time.Second}
 )
 
@@ -135,7 +135,6 @@ func (s servers) idle(e env.Env) []work.Case {
 		bars               []report.Bar
 	}{
 		{subjectPlain, contender.Plain, nil},
-		{subjectPlainPoll, contender.PlainPoll, nil},
 		{subjectPolling, contender.Ours, []report.Bar{report.AtMost(1, "≤ 1 %")}},
 		{subjectNotify, contender.OursNotify, []report.Bar{report.AtMost(1, "≤ 1 %")}},
 	} {
