@@ -21,7 +21,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	defer os.RemoveAll(folder)
+	defer func() { _ = os.RemoveAll(folder) }()
 	url := "sqlite://" + filepath.Join(folder, "shop.db")
 
 	before, err := broker.Open(ctx, url, broker.Config{})

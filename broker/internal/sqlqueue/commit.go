@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sluicegate/sluicegate/internal/backoff"
 	"github.com/sluicegate/sluicegate/internal/lease"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
 )
@@ -67,7 +68,7 @@ func (s *subscription) flush(ctx context.Context, last bool) {
 			continue // what was acked in the meantime
 		}
 		s.health.report("deleting", err)
-		if waitFor(ctx, min(reconnect.Delay(failures), s.lease/4)) != nil {
+		if backoff.Wait(ctx, min(reconnect.Delay(failures), s.lease/4)) != nil {
 			return
 		}
 	}

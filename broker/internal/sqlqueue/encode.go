@@ -73,5 +73,5 @@ func place(key, uuid string) (shard int16, hash int64) {
 	if key != "" {
 		hash = int64(sum) //nolint:gosec // any 64 bits will do
 	}
-	return int16(sum % shards), hash //nolint:gosec // less than 32
+	return int16(sum % shards), hash
 }

@@ -89,7 +89,8 @@ func (s *store) insertValues(ctx context.Context, tx *sql.Tx, rows []row, now in
 	if err != nil {
 		return err
 	}
-	steps, last := int64(len(rows)-1), ""
+	steps := int64(len(rows) - 1)
+	var last string
 	if s.dialect == sqldialect.MySQL {
 		last = fmt.Sprintf("%d + %d * @@auto_increment_increment", first, steps)
 	} else { // SQLite tells the last one

@@ -4,12 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
 
-	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/internal/backoff"
 )
 
 const (
@@ -69,7 +68,7 @@ func (r *reader) round(ctx context.Context) time.Duration {
 		r.failures++
 		r.health.report("reading", r.store.mark(ctx, "read messages", err))
 		// Not cut short by s.room: the database would be asked in vain.
-		_ = waitFor(ctx, reconnect.Delay(r.failures))
+		_ = backoff.Wait(ctx, reconnect.Delay(r.failures))
 		return 0
 	}
 	r.failures = 0
@@ -277,44 +276,4 @@ func (r *reader) content(ctx context.Context, part []found) (_ []*item, err erro
 		}
 	}
 	return items, rows.Err()
-}
-
-// pendingQuery goes along the primary key, one short walk a shard. PostgreSQL
-// gets arrays and so one text; the others get one part a shard.
-func (s *store) pendingQuery(group int64, q readPlan) (string, []any) {
-	if s.dialect == sqldialect.PostgreSQL {
-		return fmt.Sprintf(`SELECT s.shard, p.message_id, p.key_hash FROM unnest(CAST($1 AS SMALLINT[]), CAST($2 AS BIGINT[])) AS s (shard, floor)
-CROSS JOIN LATERAL (SELECT message_id, key_hash FROM %s WHERE group_id = $3 AND shard = s.shard AND message_id > s.floor
-AND message_id <> ALL(CAST($4 AS BIGINT[])) AND key_hash <> ALL(CAST($5 AS BIGINT[])) ORDER BY message_id LIMIT $6) p`, s.tables.pending),
-			[]any{q.shards, q.floors, group, flat(q.held), flat(q.failing), q.perShard}
-	}
-	var b []byte
-	start, end := "(", ")"
-	if s.dialect == sqldialect.SQLite { // takes no LIMIT in a part of a compound
-		start, end = "SELECT * FROM (", ")"
-	}
-	for i, shard := range q.shards {
-		if i > 0 {
-			b = append(b, " UNION ALL "...)
-		}
-		without := ""
-		if held := q.held[i]; len(held) > 0 {
-			without += " AND message_id NOT IN (" + join64(held) + ")"
-		}
-		if failing := q.failing[i]; len(failing) > 0 {
-			without += " AND key_hash NOT IN (" + join64(failing) + ")"
-		}
-		b = fmt.Appendf(b, "%sSELECT shard, message_id, key_hash FROM %s WHERE group_id = %d AND shard = %d AND message_id > %d%s ORDER BY message_id LIMIT %d%s",
-			start, s.tables.pending, group, shard, q.floors[i], without, q.perShard, end)
-	}
-	return string(b), nil
-}
-
-// flat joins lists to one that is not nil, which would be NULL.
-func flat(lists [][]int64) []int64 {
-	out := []int64{}
-	for _, l := range lists {
-		out = append(out, l...)
-	}
-	return out
 }

@@ -70,7 +70,7 @@ func (s *store) ready(ctx context.Context) error {
 // cause finds the database's own error in what schema.Check returns, which says
 // in the same breath that the schema is outdated.
 func cause(err error) error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the outermost is meant
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		if all := joined.Unwrap(); len(all) > 0 {
 			return all[len(all)-1]
 		}

@@ -72,7 +72,6 @@ type subscription struct {
 
 	mu     sync.Mutex
 	claims map[int]*claim // open or closing, by shard
-	old    []*claim       // closing, then dead, until their lease is returned
 	byMsg  map[*message.Message]*item
 	held   int     // items in memory that are not deleted, those of dead claims among them
 	bytes  int     // their content

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sluicegate/sluicegate/internal/backoff"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
 )
 
@@ -22,7 +23,7 @@ const (
 // tidyLoop removes old messages, in the member that has the first shard.
 func (s *subscription) tidyLoop(ctx context.Context) {
 	cursor, wait := int64(0), tidyEvery
-	for waitFor(ctx, wait) == nil {
+	for backoff.Wait(ctx, wait) == nil {
 		if wait = tidyEvery; !s.leases.Owns(0) {
 			cursor = 0
 			continue
@@ -47,10 +48,9 @@ func (s *subscription) tidyLoop(ctx context.Context) {
 
 // old is a message that may be removed.
 type old struct {
-	ids   []int64
-	last  int64
-	more  bool
-	limit int64 // ids from here on belong to the backlog of a new group
+	ids  []int64
+	last int64
+	more bool
 }
 
 // tidy removes messages after the cursor that are older than retain and pending
