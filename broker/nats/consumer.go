@@ -70,9 +70,9 @@ func (d *driver) findOrCreateConsumer(ctx context.Context, js jetstream.JetStrea
 	switch {
 	case err == nil:
 		config := consumer.CachedInfo().Config
-		if !d.create || config.AckWait == wanted.AckWait && config.MaxAckPending == wanted.MaxAckPending && config.PinnedTTL == wanted.PinnedTTL ||
-			d.checkConsumer(&config, wanted.FilterSubject) != nil {
-			return &config, nil
+		current := config.AckWait == wanted.AckWait && config.MaxAckPending == wanted.MaxAckPending && config.PinnedTTL == wanted.PinnedTTL
+		if refusal := d.checkConsumer(&config, wanted.FilterSubject); !d.create || current || refusal != nil {
+			return &config, nil // what is refused is told by the caller
 		}
 		config.AckWait, config.MaxAckPending, config.PinnedTTL = wanted.AckWait, wanted.MaxAckPending, wanted.PinnedTTL
 		if consumer, err = js.UpdateConsumer(ctx, stream, config); err != nil {

@@ -1,7 +1,6 @@
 package nats_test
 
 import (
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -24,19 +23,18 @@ func TestMain(m *testing.M) {
 
 func serve(file string) {
 	opts, err := server.ProcessConfigFile(file)
-	if err == nil {
-		opts.NoSigs, opts.NoLog = true, true
-		var s *server.Server
-		if s, err = server.NewServer(opts); err == nil {
-			stop := make(chan os.Signal, 1)
-			signal.Notify(stop, syscall.SIGTERM)
-			s.Start()
-			<-stop
-			s.Shutdown()
-			s.WaitForShutdown()
-			return
-		}
+	if err != nil {
+		panic(err)
 	}
-	fmt.Fprintln(os.Stderr, err)
-	os.Exit(1)
+	opts.NoSigs, opts.NoLog = true, true
+	s, err := server.NewServer(opts)
+	if err != nil {
+		panic(err)
+	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
+	s.Start()
+	<-stop
+	s.Shutdown()
+	s.WaitForShutdown()
 }

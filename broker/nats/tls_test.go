@@ -27,7 +27,7 @@ func TestTLSAndPasswordsLetInWhoMayAndShowNoPassword(t *testing.T) {
 	const password = "p@ss:w/rd#%"
 	escaped := "p%40ss%3Aw%2Frd%23%25"
 	s := startServer(t, fmt.Sprintf("tls { cert_file: %q, key_file: %q, ca_file: %q, verify: true }\nauthorization { user: \"us,er\", password: %q }", cert, key, cert, password))
-	rest := "@" + s.addr + "?dial_timeout=1s&tls=true&tls_ca_file=" + cert
+	rest := "@" + s.addr + "?dial_timeout=300ms&tls=true&tls_ca_file=" + cert
 	client := "&tls_cert_file=" + cert + "&tls_key_file=" + key
 	b := openBroker(t, "nats://us%2Cer:"+escaped+rest+client)
 	if err := b.Check(t.Context()); err != nil {
@@ -38,10 +38,10 @@ func TestTLSAndPasswordsLetInWhoMayAndShowNoPassword(t *testing.T) {
 	for what, url := range map[string]string{
 		"a wrong password":      "nats://us%2Cer:x" + escaped + rest + client,
 		"no client certificate": "nats://us%2Cer:" + escaped + rest,
-		"no TLS":                "nats://us%2Cer:" + escaped + "@" + s.addr + "?dial_timeout=1s",
-		"an unknown authority":  "nats://us%2Cer:" + escaped + "@" + s.addr + "?dial_timeout=1s&tls=true" + client,
+		"no TLS":                "nats://us%2Cer:" + escaped + "@" + s.addr + "?dial_timeout=300ms",
+		"an unknown authority":  "nats://us%2Cer:" + escaped + "@" + s.addr + "?dial_timeout=300ms&tls=true" + client,
 	} {
-		wrong, err := broker.Open(t.Context(), url, broker.Config{PublishTimeout: 2 * time.Second})
+		wrong, err := broker.Open(t.Context(), url, broker.Config{PublishTimeout: time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}
