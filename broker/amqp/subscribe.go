@@ -117,21 +117,42 @@ func (m *member) begin(d *driver, queue string) (err error) {
 	return err
 }
 
+// delivery is a message on its way, and what ends the context of its attempt.
+type delivery struct {
+	amqp091.Delivery
+	end context.CancelFunc
+}
+
+// attempt makes a message whose context ends with its Ack or the next attempt.
+func (d *delivery) attempt(claim context.Context) *message.Message {
+	if d.end != nil {
+		d.end()
+	}
+	msg := unmarshal(&d.Delivery)
+	var ctx context.Context
+	ctx, d.end = context.WithCancel(claim)
+	msg.SetContext(ctx)
+	return msg
+}
+
 // consume delivers what comes until the connection or ctx ends. What was not
 // acked by then goes back to its place in the queue as the channel closes.
 func (s *subscription) consume(ctx context.Context, m *member) error {
 	claim, end := context.WithCancel(ctx)
 	defer end()
-	lanes := dispatch.New(claim, s.out, dispatch.Handlers[*amqp091.Delivery]{
-		Key:     keyOf,
-		Message: unmarshal,
-		// An error means that the channel has ended, and with it the claim.
-		Acked: func(d *amqp091.Delivery) { _ = m.ch.Ack(d.DeliveryTag, false) },
+	lanes := dispatch.New(claim, s.out, dispatch.Handlers[*delivery]{
+		Key:     func(d *delivery) string { return keyOf(&d.Delivery) },
+		Message: func(d *delivery) *message.Message { return d.attempt(claim) },
+		Acked: func(d *delivery) {
+			d.end()
+			// An error means that the channel has ended, and with it the claim.
+			_ = m.ch.Ack(d.DeliveryTag, false)
+		},
 	}, s.delivery)
 	for open := true; open; {
-		var d amqp091.Delivery
+		var d delivery
 		select {
-		case d, open = <-m.deliveries:
+		case d.Delivery, open = <-m.deliveries:
 			open = open && lanes.Add(&d)
 		case <-ctx.Done():
 			open = false
