@@ -231,6 +231,47 @@ func TestSQLMigrationsAtOnceFromSeveralBrokers(t *testing.T) {
 	})
 }
 
+// A group that is made while others publish gets each message once: from its
+// publisher, or as backlog.
+func TestSQLAGroupThatIsMadeDuringPublishingMissesNothing(t *testing.T) {
+	sqlServers(t, func(t *testing.T, s *sqlServer) {
+		b, topic := s.open(t, ""), unique("orders")
+		const publishers, each, groups = 4, 100, 8
+		var publishing, consuming sync.WaitGroup
+		for p := range publishers {
+			publishing.Go(func() {
+				for n := range each {
+					if err := b.Publish(topic, message.NewMessage(fmt.Sprintf("%d/%d", p, n), nil)); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		for g := range groups {
+			<-time.After(20 * time.Millisecond)
+			ch := subscribe(t, b.Group(fmt.Sprint(g)), topic)
+			consuming.Go(func() {
+				seen := map[string]int{}
+				for deadline := time.After(patience); len(seen) < publishers*each; {
+					select {
+					case msg := <-ch:
+						msg.Ack()
+						if seen[msg.UUID]++; seen[msg.UUID] > 1 {
+							t.Errorf("group %d got %s twice", g, msg.UUID)
+						}
+					case <-deadline:
+						t.Errorf("group %d got %d of %d messages", g, len(seen), publishers*each)
+						return
+					}
+				}
+			})
+		}
+		publishing.Wait()
+		consuming.Wait()
+	})
+}
+
 func TestSQLWithoutMigrateTheLackOfTablesIsSaid(t *testing.T) {
 	sqlServers(t, func(t *testing.T, s *sqlServer) {
 		err := s.open(t, "migrate=false").Publish("t", message.NewMessage("1", nil))

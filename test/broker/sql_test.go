@@ -1,10 +1,8 @@
 package broker_test
 
 import (
-	"context"
 	"database/sql"
 	"fmt"
-	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -68,7 +66,7 @@ func (s *sqlServer) count(t testing.TB, query string, args ...any) (n int) {
 
 // sqlServers runs a test on each server whose URL is set.
 func sqlServers(t *testing.T, run func(t *testing.T, s *sqlServer)) {
-	for name, variable := range map[string]string{"PostgreSQL": "POSTGRES_URL", "MariaDB": "MYSQL_URL"} {
+	for name, variable := range sqlURLs {
 		t.Run(name, func(t *testing.T) { run(t, newSQLServer(t, variable)) })
 	}
 }
@@ -189,8 +187,3 @@ func TestSQLPassesWatermillsOwnSuite(t *testing.T) {
 		}
 	})
 }
-
-var (
-	_ = context.Background
-	_ = url.Parse
-)
