@@ -136,19 +136,23 @@ func (l *ledger) wait(t *testing.T, n int) {
 // work is a member that handles each message in a goroutine of its own, as a
 // router does, for a few milliseconds.
 func (l *ledger) work(ch <-chan *message.Message, where map[string]place) {
+	var handlers sync.WaitGroup
+	defer handlers.Wait()
 	for msg := range ch {
 		payload := string(msg.Payload)
 		l.delivered(payload)
-		go func() {
+		handlers.Go(func() {
 			select {
 			case <-time.After(5 * time.Millisecond):
 			case <-msg.Context().Done():
 			}
 			if msg.Context().Err() == nil {
 				l.done(payload, where[payload])
+			} else { // taken back: an Ack long after that must mark nothing
+				<-time.After(time.Second)
 			}
-			msg.Ack() // late, where the message was taken back
-		}()
+			msg.Ack()
+		})
 	}
 }
 
