@@ -33,6 +33,7 @@ func TestTheLedgerIsExactOnRealServers(t *testing.T) {
 		{"MariaDB, Kafka, Redis", "MYSQL_URL", "REDIS_URL"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			args := []string{"--orders", "300", "--seed", "7", "--output", "json", "--deadline", "110s",
 				"--database", freshDatabase(t, server(t, c.database)), "--broker", server(t, "KAFKA_URL")}
 			if c.idempotency != "" {
