@@ -50,7 +50,7 @@ func sqlGroups(b *testing.B, br *broker.Broker, topic string, n int) (groups []m
 	b.Helper()
 	for i := range n {
 		g := br.Group(fmt.Sprint("group ", i))
-		if err := g.(message.SubscribeInitializer).SubscribeInitialize(topic); err != nil { //nolint:forcetypeassert,errcheck // it is one
+		if err := g.(message.SubscribeInitializer).SubscribeInitialize(topic); err != nil { //nolint:errcheck // it is one
 			b.Fatal(err)
 		}
 		groups = append(groups, g)

@@ -91,7 +91,7 @@ var numbers = regexp.MustCompile(`-?\d+(,\s*-?\d+)*`)
 
 func newWiretap(t *testing.T, server string) *wiretap {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test's own
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func newWiretap(t *testing.T, server string) *wiretap {
 			if err != nil {
 				return
 			}
-			upstream, err := net.Dial("tcp", server) //nolint:noctx // a test's own
+			upstream, err := net.Dial("tcp", server)
 			if err != nil {
 				_ = client.Close()
 				continue

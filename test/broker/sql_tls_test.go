@@ -52,7 +52,7 @@ func sqlCertificate(t *testing.T) (tls.Certificate, string) {
 // the protocol wants before and after the handshake.
 func tlsFront(t *testing.T, cert tls.Certificate, server string, upgrade func(client, server net.Conn, config *tls.Config) (net.Conn, error)) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test's own
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func tlsFront(t *testing.T, cert tls.Certificate, server string, upgrade func(cl
 			}
 			passing.Go(func() {
 				defer func() { _ = client.Close() }()
-				upstream, err := net.Dial("tcp", server) //nolint:noctx // a test's own
+				upstream, err := net.Dial("tcp", server)
 				if err != nil {
 					return
 				}
@@ -152,12 +152,12 @@ func upgradeMySQL(client, server net.Conn, config *tls.Config) (net.Conn, error)
 }
 
 func readPacket(r io.Reader) ([]byte, error) {
-	packet := make([]byte, 4)
-	if _, err := io.ReadFull(r, packet); err != nil {
+	var head [4]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return nil, err
 	}
-	n := int(packet[0]) | int(packet[1])<<8 | int(packet[2])<<16
-	packet = append(packet, make([]byte, n)...)
+	packet := make([]byte, 4+(int(head[0])|int(head[1])<<8|int(head[2])<<16))
+	copy(packet, head[:])
 	_, err := io.ReadFull(r, packet[4:])
 	return packet, err
 }
