@@ -62,8 +62,11 @@ func TestBadURLsAreRefusedWithWhatToDo(t *testing.T) {
 		"kafka://h?partitions=0":         {"partitions: must be"},
 		"kafka://h?replication_factor=0": {"replication_factor"},
 		"kafka://h?commit_interval=5":    {"with its unit"},
-		"kafka://h?session_timeout=1s":   {"session_timeout: must be from 6s"},
-		"kafka://h?tls_ca_file=/x":       {"tls: must be true"},
+		"kafka://h?concurrency=0&window=0&prefetch=-1&prefetch_bytes=x": {
+			"concurrency: must be", "window: must be", "prefetch: must be", "prefetch_bytes: ",
+		},
+		"kafka://h?session_timeout=1s":                   {"session_timeout: must be from 6s"},
+		"kafka://h?tls_ca_file=/x":                       {"tls: must be true"},
 		"kafka://h?tls=true&tls_ca_file=/does/not/exist": {"tls_ca_file: cannot be read"},
 		"kafka://h?tls=true&tls_ca_file=" + empty:        {"no certificate"},
 		"kafka://h?tls=true&tls_cert_file=" + empty:      {"needs tls_key_file"},

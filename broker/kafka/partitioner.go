@@ -5,7 +5,7 @@ import "hash/fnv"
 // The hashes of keys. Java's is where Kafka's own clients place a key, so that
 // topics written by both keep a key in one partition; sarama's is that of
 // plain watermill-kafka.
-func javaHash(key []byte) int32 { return int32(murmur2(key) & 0x7fffffff) } //nolint:gosec // 31 bits
+func javaHash(key []byte) int32 { return int32(murmur2(key) & 0x7fffffff) }
 
 func saramaHash(key []byte) int32 {
 	h := fnv.New32a()

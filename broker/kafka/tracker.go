@@ -20,7 +20,7 @@ type tracker struct {
 	mark   func(next int64) // in order, one call at a time
 
 	mu      sync.Mutex
-	ring    []entry // by the number of a record, modulo its length, a power of two
+	ring    []entry // by the number of a record, modulo its length, which divides 2⁶⁴
 	lowest  uint64  // number of the lowest unfinished record, or next
 	next    uint64  // number of the next record
 	held    int
@@ -74,13 +74,13 @@ func (t *tracker) full(offset int64, bytes int) bool {
 		offset-t.at(t.lowest).offset >= t.limits.window
 }
 
-func (t *tracker) at(number uint64) *entry { return &t.ring[number&uint64(len(t.ring)-1)] }
+func (t *tracker) at(number uint64) *entry { return &t.ring[number%uint64(len(t.ring))] }
 
 func (t *tracker) grow() {
 	old := t.ring
 	t.ring = make([]entry, 2*len(old))
 	for n := t.lowest; n != t.next; n++ {
-		*t.at(n) = old[n&uint64(len(old)-1)]
+		*t.at(n) = old[n%uint64(len(old))]
 	}
 }
 

@@ -1,5 +1,7 @@
 package dispatch
 
+import "slices"
+
 // Close waits until nothing is under way and gives what was never acked to
 // Handlers.Returned, each key in its order. The context must have ended, and
 // Add must not be called at the same time or later.
@@ -10,7 +12,7 @@ func (d *Dispatcher[T]) Close() {
 	d.workers.Wait()
 
 	d.mu.Lock()
-	lanes := append(d.left, d.ready.all()...)
+	lanes := slices.Concat(d.left, d.ready.all())
 	for l, timer := range d.resting {
 		timer.Stop()
 		lanes = append(lanes, l)

@@ -31,7 +31,7 @@ func (i item) String() string { return fmt.Sprintf("%s/%d", i.key, i.n) }
 type claim struct {
 	*dispatch.Dispatcher[item]
 	out  chan *message.Message
-	ctx  context.Context //nolint:containedctx // the claim
+	ctx  context.Context
 	stop context.CancelFunc
 
 	mu              sync.Mutex

@@ -1,7 +1,6 @@
 package dispatch
 
 import (
-	"context"
 	"runtime"
 	"time"
 
@@ -134,9 +133,7 @@ func (w *worker[T]) deliver(d *Dispatcher[T]) {
 	w.taken = taken[:0]
 	for i, f := range taken {
 		f.msg = d.handlers.Message(f.item)
-		if f.msg.Context() == context.Background() { // has none of its own
-			f.msg.SetContext(d.ctx)
-		}
+		f.msg.SetContext(d.ctx)
 		select {
 		case d.out <- f.msg:
 		default: // out of the way of the quicker one
