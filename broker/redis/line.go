@@ -83,6 +83,7 @@ func (l *line) connect(ctx context.Context) (*goredis.Client, error) {
 		// decides whether to send it again.
 		MaxRetries: -1, DialerRetries: 1,
 		PoolSize: 2, PipelinePoolSize: -1,
+		ReadBufferSize: 64 << 10, WriteBufferSize: 64 << 10, // a batch is some hundred KiB
 		DialTimeout: l.d.dialTimeout, ReadTimeout: l.timeout, WriteTimeout: replyTimeout,
 		PoolTimeout: replyTimeout,
 	})

@@ -2,15 +2,18 @@ package broker_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
 	goredis "github.com/redis/go-redis/v9"
 )
 
@@ -41,23 +44,31 @@ func startRedis(t *testing.T, args ...string) *redisProcess {
 
 func redisFreePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // a TCP listener's
+	_, text, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
 }
 
 func (s *redisProcess) start() {
 	s.t.Helper()
-	s.cmd = exec.CommandContext(context.Background(), "redis-server", s.args...) //nolint:gosec // arguments of this file
+	s.cmd = exec.CommandContext(context.Background(), "redis-server", s.args...)
 	s.cmd.Stderr = os.Stderr
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
 	for deadline := time.Now().Add(patience); ; {
-		conn, err := net.DialTimeout("tcp", s.addr, time.Second) //nolint:noctx // bounded
+		conn, err := net.DialTimeout("tcp", s.addr, time.Second)
 		if err == nil {
 			_ = conn.Close()
 			return
@@ -108,7 +119,7 @@ type redisWire struct {
 
 func newRedisWire(t *testing.T, server string) *redisWire {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +138,7 @@ func newRedisWire(t *testing.T, server string) *redisWire {
 			if err != nil {
 				return
 			}
-			out, err := net.DialTimeout("tcp", server, time.Second) //nolint:noctx // bounded
+			out, err := net.DialTimeout("tcp", server, time.Second)
 			if err != nil {
 				_ = in.Close()
 				continue
@@ -203,4 +214,61 @@ func (w *redisWire) release() {
 	default:
 		close(w.held)
 	}
+}
+
+// redisFirsts notes the first delivery of each message, and acks all.
+type redisFirsts struct {
+	mu   sync.Mutex
+	next map[string]int
+	seen map[string]bool
+	bad  string
+}
+
+func (f *redisFirsts) take(ch <-chan *message.Message) {
+	for msg := range ch {
+		f.note(msg.UUID)
+		msg.Ack()
+	}
+}
+
+func (f *redisFirsts) note(id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.seen == nil {
+		f.seen, f.next = map[string]bool{}, map[string]int{}
+	}
+	if f.seen[id] {
+		return
+	}
+	f.seen[id] = true
+	key, number, _ := strings.Cut(id, "/")
+	n := 0
+	_, _ = fmt.Sscan(number, &n)
+	if n != f.next[key] && f.bad == "" {
+		f.bad = fmt.Sprintf("%s came first when %s/%d was due", id, key, f.next[key])
+	}
+	f.next[key] = n + 1
+}
+
+func (f *redisFirsts) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.seen)
+}
+
+func (f *redisFirsts) inversion() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.bad
+}
+
+func (f *redisFirsts) wait(ctx context.Context, n int) bool {
+	for f.count() < n {
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
 }
