@@ -71,8 +71,9 @@ func (d *driver) findOrCreateConsumer(ctx context.Context, js jetstream.JetStrea
 	case err == nil:
 		config := consumer.CachedInfo().Config
 		current := config.AckWait == wanted.AckWait && config.MaxAckPending == wanted.MaxAckPending && config.PinnedTTL == wanted.PinnedTTL
-		if refusal := d.checkConsumer(&config, wanted.FilterSubject); !d.create || current || refusal != nil {
-			return &config, nil // what is refused is told by the caller
+		ours := d.checkConsumer(&config, wanted.FilterSubject) == nil // or it is refused by the caller
+		if !d.create || current || !ours {
+			return &config, nil
 		}
 		config.AckWait, config.MaxAckPending, config.PinnedTTL = wanted.AckWait, wanted.MaxAckPending, wanted.PinnedTTL
 		if consumer, err = js.UpdateConsumer(ctx, stream, config); err != nil {
