@@ -25,7 +25,7 @@ func judged() []report.Row {
 		row("alone", "ours", false, []report.Bar{report.AtMost(1, "≤ 1"), {Text: "of drain", Limit: 1e-6, Base: &report.Base{Work: "drain", Subject: "ours"}}}, 1.5),
 		report.Failed("drain", "gone", errors.New("no\nserver")),
 	}
-	rows[3].Memory, rows[3].Bars = 150, append(rows[3].Bars, report.Bar{Text: "≤ 200 MB", Limit: 200, AtMost: true, Memory: true})
+	rows[3].Memory, rows[3].Bars = 250, append(rows[3].Bars, report.Bar{Text: "≤ 200 MB", Limit: 200, AtMost: true, Memory: true})
 	report.Judge(rows)
 	return rows
 }
@@ -42,7 +42,7 @@ func TestRatiosAreThoseOfTheMediansToPlain(t *testing.T) {
 
 func TestABarIsMetOrNotByTheMedians(t *testing.T) {
 	rows := judged()
-	for i, want := range map[int][]bool{1: {true, false}, 3: {false, true, true}} {
+	for i, want := range map[int][]bool{1: {true, false}, 3: {false, true, false}} {
 		if len(rows[i].Verdicts) != len(want) {
 			t.Fatalf("row %d: verdicts %v", i, rows[i].Verdicts)
 		}
