@@ -154,7 +154,7 @@ func (n *Node) relayConfig() forwarder.RelayConfig {
 	if n.consumedAck() {
 		return forwarder.RelayConfig{BatchSize: 50, Lease: relayLease}
 	}
-	return forwarder.RelayConfig{Lease: relayLease}
+	return forwarder.RelayConfig{Lease: relayLease, Lanes: 1}
 }
 
 // Check returns an error where the settings ask for what the broker cannot do.

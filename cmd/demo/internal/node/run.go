@@ -134,11 +134,16 @@ func (n *Node) serve(ctx context.Context, service shop.Service) error {
 	return stack.Run(ctx, router)
 }
 
+// batches are few and large where there is much to do: every transaction costs
+// four round trips and a commit, which the orders of a batch share. Where there
+// is little, none waits.
+var batches = sluicegate.BatchConfig{MaxBatch: 500, Linger: 20 * time.Millisecond}
+
 // install gives the service its messages: many in one transaction where the dedup
 // rows are in it, and else each by itself.
 func (n *Node) install(stack *sluicegate.Stack, router *message.Router, service shop.Service, sub message.Subscriber) error {
 	if n.store.records == nil {
-		return stack.HandleBatchProducing(router, service.Name, service.Topic, sub, service.Output, service.Handle, sluicegate.BatchConfig{})
+		return stack.HandleBatchProducing(router, service.Name, service.Topic, sub, service.Output, service.Handle, batches)
 	}
 	return stack.HandleProducing(router, service.Name, service.Topic, sub, service.Output, func(ctx context.Context, tx *sql.Tx, msg *message.Message) ([]*message.Message, error) {
 		return service.Handle(ctx, tx, []*message.Message{msg})
