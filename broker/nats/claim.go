@@ -46,8 +46,21 @@ type claim struct {
 type item struct {
 	msg      *nats.Msg
 	position position
-	reply    string // where acks go; of the latest delivery
-	fresh    bool   // came since the last heartbeat
+	reply    string             // where acks go; of the latest delivery
+	fresh    bool               // came since the last heartbeat
+	end      context.CancelFunc // of the context of the attempt
+}
+
+// attempt makes a message whose context ends with its Ack or the next attempt.
+func (i *item) attempt(claim context.Context) *message.Message {
+	if i.end != nil {
+		i.end()
+	}
+	msg := unmarshal(i.msg, i.position)
+	var ctx context.Context
+	ctx, i.end = context.WithCancel(claim)
+	msg.SetContext(ctx)
+	return msg
 }
 
 func newClaim(ctx context.Context, s *subscription, js jetstream.JetStream, consumer *consumerRef) *claim {
@@ -60,7 +73,7 @@ func newClaim(ctx context.Context, s *subscription, js jetstream.JetStream, cons
 	c.ctx, c.end = context.WithCancelCause(ctx)
 	c.dispatcher = dispatch.New(c.ctx, s.out, dispatch.Handlers[*item]{
 		Key:     func(i *item) string { return keyOf(i.msg) },
-		Message: func(i *item) *message.Message { return unmarshal(i.msg, i.position) },
+		Message: func(i *item) *message.Message { return i.attempt(c.ctx) },
 		Acked:   c.ack,
 	}, dispatch.Config{
 		Concurrency: s.concurrency,

@@ -27,6 +27,7 @@ func keyOf(m *nats.Msg) string {
 
 // ack tells the server. No later message of the key is delivered before.
 func (c *claim) ack(i *item) {
+	i.end()
 	c.mu.Lock()
 	delete(c.held, i.position.sequence)
 	reply := i.reply
