@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
+
 	"github.com/sluicegate/sluicegate/broker/internal/dispatch"
 	"github.com/sluicegate/sluicegate/internal/backoff"
 	"github.com/sluicegate/sluicegate/internal/failure"
@@ -52,8 +54,11 @@ func (m *member) work(parent context.Context, since time.Time) error {
 	defer cancel(nil)
 	m.out = dispatch.New(ctx, m.subscription.out, dispatch.Handlers[*entry]{
 		Key:     func(e *entry) string { return e.key },
-		Message: (*entry).message,
-		Acked:   func(e *entry) { m.held.ack(e.id) },
+		Message: func(e *entry) *message.Message { return e.attempt(ctx) },
+		Acked: func(e *entry) {
+			e.end()
+			m.held.ack(e.id)
+		},
 	}, dispatch.Config{Concurrency: m.concurrency, Queue: m.prefetch, Backoff: m.backoff})
 
 	done := make(chan struct{})

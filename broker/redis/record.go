@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -38,8 +39,9 @@ type entry struct {
 
 	uuid, metadata, payload          []byte // of the reply they came in
 	hasUUID, hasMetadata, hasPayload bool
-	extra                            [][]byte         // names and values that Watermill does not know, in turn
-	decoded                          *message.Message // for the first delivery
+	extra                            [][]byte           // names and values that Watermill does not know, in turn
+	decoded                          *message.Message   // for the first delivery
+	end                              context.CancelFunc // of the attempt under way
 }
 
 // set sets a field, the first of each name.
@@ -60,6 +62,18 @@ func (e *entry) set(name, value []byte) {
 func (e *entry) read() {
 	e.decoded = e.decode()
 	e.key = e.decoded.Metadata[header.Key]
+}
+
+// attempt makes a message whose context ends with its ack or the next attempt.
+func (e *entry) attempt(claim context.Context) *message.Message {
+	if e.end != nil {
+		e.end()
+	}
+	msg := e.message()
+	var ctx context.Context
+	ctx, e.end = context.WithCancel(claim)
+	msg.SetContext(ctx)
+	return msg
 }
 
 // message returns a message that shares nothing with those before it.
