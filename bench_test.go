@@ -2,7 +2,6 @@ package sluicegate_test
 
 import (
 	"context"
-	"database/sql"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -24,6 +23,7 @@ func (h handed) Close() error { return nil }
 // perMessage has the router handle messages one after the other, each through
 // the whole chain that install has put up.
 func perMessage(b *testing.B, s *sluicegate.Stack, install func(r *message.Router, sub message.Subscriber) error) {
+	b.Helper()
 	r := newRouter(b)
 	sub := make(handed)
 	if err := install(r, sub); err != nil {
@@ -69,8 +69,6 @@ func BenchmarkChainSQL(b *testing.B) {
 		b.Fatal(err)
 	}
 	perMessage(b, s, func(r *message.Router, sub message.Subscriber) error {
-		return s.Handle(r, "stock", "orders", sub, func(ctx context.Context, tx *sql.Tx, msg *message.Message) error {
-			return insertEffect(ctx, tx, msg)
-		})
+		return s.Handle(r, "stock", "orders", sub, insertEffect)
 	})
 }

@@ -32,6 +32,7 @@ type gate struct {
 	// not have acked or nacked yet: it does so after the chain has returned, and
 	// a subscriber that is closed before it would never hear of it.
 	returned []*message.Message
+	pruneAt  int
 }
 
 func newGate(grace time.Duration) *gate {
@@ -56,8 +57,9 @@ func (g *gate) leave(msg *message.Message) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.inFlight--
-	if len(g.returned) >= keepReturned {
+	if len(g.returned) >= max(keepReturned, g.pruneAt) {
 		g.returned = slices.DeleteFunc(g.returned, settled)
+		g.pruneAt = 2 * len(g.returned) // so that a message is looked at twice, and not once for each that follows
 	}
 	g.returned = append(g.returned, msg)
 	g.signal()

@@ -109,7 +109,7 @@ func TestADetachedContextOutlivesItsParentAndKeepsItsValues(t *testing.T) {
 		c := delivery.WithoutCancel(parent, time.Now().Add(time.Minute))
 		look(c)
 		cancel()
-		if c.Err() != nil || c.Value(name{}) != "x" || delivery.From(c) != d || delivery.From(context.WithValue(c, 1, 2)) != d {
+		if c.Err() != nil || c.Value(name{}) != "x" || delivery.From(c) != d || delivery.From(context.WithValue(c, name{}, 2)) != d {
 			t.Fatalf("%v, %v", c.Err(), c.Value(name{}))
 		}
 		child, cancelChild := context.WithCancel(c)

@@ -219,16 +219,16 @@ func (s *Store) readBatch(ctx context.Context, x rows, claims []idemstore.Claim,
 	known := make(map[string]idemstore.Record, len(asked))
 	for found.Next() {
 		var (
-			key, print string
+			key, mark string
 			state      idemstore.State
 			live       bool
 			rec        idemstore.Record
 		)
-		if err := found.Scan(&key, &state, &print, &live); err != nil {
+		if err := found.Scan(&key, &state, &mark, &live); err != nil {
 			return nil, err
 		}
 		over := state == idemstore.Done || state == idemstore.Parked || state == idemstore.Dead
-		if want := prints[key]; live && over && (want == "" || print == "" || want == print) {
+		if want := prints[key]; live && over && (want == "" || mark == "" || want == mark) {
 			rec = idemstore.Record{Verdict: idemstore.Finished, State: state}
 		}
 		known[key] = rec

@@ -145,9 +145,9 @@ func (b batch) odd(t *testing.T) {
 }
 
 func (b batch) fingerprint(t *testing.T) {
-	with := func(print string) []idemstore.Claim {
+	with := func(mark string) []idemstore.Claim {
 		claims := b.claims("a")
-		claims[0].Fingerprint = print
+		claims[0].Fingerprint = mark
 		return claims
 	}
 	b.want(t, with(`f"1`), idemstore.Won)
