@@ -22,11 +22,11 @@ type fakeServer struct {
 	closed error
 }
 
-// noScript is an error of the server's.
-type noScript string
+// scriptError is an error of the server's.
+type scriptError string
 
-func (e noScript) Error() string { return string(e) }
-func (noScript) RedisError()     {}
+func (e scriptError) Error() string { return string(e) }
+func (scriptError) RedisError()     {}
 
 func (f *fakeServer) DialHook(next goredis.DialHook) goredis.DialHook { return next }
 
@@ -59,7 +59,7 @@ func (f *fakeServer) trip(cmds []goredis.Cmder) (err error) {
 		case f.closed != nil:
 			cmd.SetErr(f.closed)
 		case cmd.Name() == "evalsha" && !f.known:
-			cmd.SetErr(noScript("NOSCRIPT No matching script."))
+			cmd.SetErr(scriptError("NOSCRIPT No matching script."))
 		case f.fail[key] != nil:
 			cmd.SetErr(f.fail[key])
 		default:

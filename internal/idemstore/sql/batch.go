@@ -123,6 +123,7 @@ func (s *Store) insertBatch(ctx context.Context, x rows, claims []idemstore.Clai
 		return s.keys(ctx, x, s.batch.insert, arrayOf(claims, keyOf), arrayOf(claims, fingerprintOf), handler, retention)
 	case sqldialect.MySQL:
 		return s.insertMySQL(ctx, x, claims)
+	default: // SQLite
 	}
 	inserted, err := s.keys(ctx, x, s.batch.insert, handler, retention, jsonOf(claims))
 	if err != nil || len(inserted) == len(claims) {
@@ -247,6 +248,7 @@ func (s *Store) readArgs(claims []idemstore.Claim) (query string, args []any) {
 			args = append(args, c.Key.ID)
 		}
 		return fmt.Sprintf(s.batch.read, sqldialect.List(len(claims))), args
+	default: // SQLite
 	}
 	keys := make([]string, len(claims))
 	for i, c := range claims {
