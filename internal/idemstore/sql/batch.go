@@ -221,9 +221,9 @@ func (s *Store) readBatch(ctx context.Context, x rows, claims []idemstore.Claim,
 	for found.Next() {
 		var (
 			key, mark string
-			state      idemstore.State
-			live       bool
-			rec        idemstore.Record
+			state     idemstore.State
+			live      bool
+			rec       idemstore.Record
 		)
 		if err := found.Scan(&key, &state, &mark, &live); err != nil {
 			return nil, err
