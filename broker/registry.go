@@ -23,6 +23,7 @@ var shipped = map[string]string{
 	"amqps":  "github.com/sluicegate/sluicegate/broker/amqp",
 	"redis":  "github.com/sluicegate/sluicegate/broker/redis",
 	"rediss": "github.com/sluicegate/sluicegate/broker/redis",
+	"nats":   "github.com/sluicegate/sluicegate/broker/nats",
 
 	"postgres":   "github.com/sluicegate/sluicegate/broker/postgres",
 	"postgresql": "github.com/sluicegate/sluicegate/broker/postgres",

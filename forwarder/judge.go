@@ -59,9 +59,14 @@ func (l *lane) judge(ctx context.Context, s *settlement, records []*record, errs
 			return
 		}
 	}
+	back := l.away.count > 0
 	l.present()
 	for _, m := range order {
-		l.refuse(s, m, troubled[m.block()])
+		err := troubled[m.block()]
+		if back { // in this round: nobody knows whether before or after the try
+			err = failure.Unavailable(err)
+		}
+		l.refuse(s, m, err)
 	}
 }
 

@@ -41,6 +41,7 @@ type lane struct {
 	perShard int       // at most of each shard
 	turn     int       // which shard is read first, so that none is last for ever
 	swept    time.Time // last sweep
+	found    time.Time // last read that found something
 	idle     backoff
 	away     backoff // of the broker
 	database backoff
@@ -100,6 +101,7 @@ func (l *lane) pause(ctx context.Context, p pause) bool {
 	case <-timer.C:
 	case <-wake:
 		l.idle.reset()
+		return wait(ctx, l.relay.cfg.Linger-time.Since(l.found), nil)
 	case <-l.nudge:
 	case <-ctx.Done():
 	}

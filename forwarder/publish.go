@@ -3,6 +3,7 @@ package forwarder
 import (
 	"context"
 	"fmt"
+	"math/bits"
 
 	wsql "github.com/ThreeDotsLabs/watermill-sql/v3/pkg/sql"
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -40,14 +41,24 @@ func (o *Outbox) publish(ctx context.Context, tx Executor, topic string, msgs []
 	return nil
 }
 
-// chunk says how many of rows fit one statement: at least one, and no more than most.
+// fewRows is up to how many rows any number has a statement of its own.
+const fewRows = 16
+
+// chunk says how many of rows go into one statement: at least one, and no more
+// than most. Many rows go in powers of two: each number of rows is another text,
+// which every connection has to prepare, and a text for 500 rows takes longer to
+// prepare than to run.
 func chunk(rows []row, most int) int {
+	n := min(len(rows), most)
 	size := 0
-	for i := range rows {
-		size += rows[i].size()
-		if i > 0 && (size > maxStatementBytes || i == most) {
-			return i
+	for i := range n {
+		if size += rows[i].size(); i > 0 && size > maxStatementBytes {
+			n = i
+			break
 		}
 	}
-	return len(rows)
+	if n <= fewRows || n == most {
+		return n
+	}
+	return 1 << (bits.Len(uint(n)) - 1) //nolint:gosec // a number of rows
 }

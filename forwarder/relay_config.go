@@ -46,6 +46,11 @@ type RelayConfig struct {
 	// Default 5 ms and 250 ms.
 	PollMin, PollMax time.Duration
 
+	// Linger is the shortest time from a look that has found less than a whole
+	// batch to the next: messages that keep coming are carried in fewer and larger
+	// batches. It delays none that comes alone. Default 5 ms.
+	Linger time.Duration
+
 	// MaxAttempts is how often a message is refused by a broker that proved
 	// reachable before it is set aside. Default 10.
 	MaxAttempts int
@@ -103,6 +108,7 @@ func (c RelayConfig) withDefaults() (RelayConfig, error) {
 	length("StopTimeout", &c.StopTimeout, 5*time.Second, time.Millisecond)
 	length("PollMin", &c.PollMin, 5*time.Millisecond, time.Millisecond)
 	length("PollMax", &c.PollMax, max(250*time.Millisecond, c.PollMin), time.Millisecond)
+	length("Linger", &c.Linger, 5*time.Millisecond, time.Microsecond)
 	length("RetryMin", &c.RetryMin, 100*time.Millisecond, time.Millisecond)
 	length("RetryMax", &c.RetryMax, max(15*time.Second, c.RetryMin), time.Millisecond)
 	length("FloorLag", &c.FloorLag, time.Minute, time.Millisecond)

@@ -53,7 +53,8 @@ func (l *lane) round(ctx context.Context) pause {
 		}
 		return l.idlePause(leases)
 	}
-	l.relay.active.Store(time.Now().UnixNano())
+	l.found = time.Now()
+	l.relay.active.Store(l.found.UnixNano())
 	return l.deliver(ctx, res, leases)
 }
 

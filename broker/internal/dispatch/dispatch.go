@@ -15,8 +15,10 @@ import (
 type Handlers[T any] struct {
 	// Key returns the key of an item. Items without a key have no order.
 	Key func(T) string
-	// Message makes a message of its own for one attempt. Its context is set
-	// by the dispatcher: that of the claim.
+	// Message makes a message of its own for one attempt. Where it has no
+	// context, the dispatcher gives it that of the claim; a driver that wants
+	// the context to end with the attempt sets one derived from the claim's,
+	// and ends it in Acked and before the next attempt.
 	Message func(T) *message.Message
 	// Acked is called once, when the message of an item was acked in time. No
 	// other item of its key is delivered before it has returned.

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"context"
 	"runtime"
 	"time"
 
@@ -133,7 +134,9 @@ func (w *worker[T]) deliver(d *Dispatcher[T]) {
 	w.taken = taken[:0]
 	for i, f := range taken {
 		f.msg = d.handlers.Message(f.item)
-		f.msg.SetContext(d.ctx)
+		if f.msg.Context() == context.Background() { // has none of its own
+			f.msg.SetContext(d.ctx)
+		}
 		select {
 		case d.out <- f.msg:
 		default: // out of the way of the quicker one
