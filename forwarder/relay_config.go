@@ -62,8 +62,8 @@ type RelayConfig struct {
 	// FloorLag is how long a transaction may stay open after Publish with its
 	// messages still found in their order. Reading starts above the ids that
 	// were read longer ago than this. Default 1 min. It is MySQL's: PostgreSQL
-	// tells which transactions are still open, however long (at most 1 s of it
-	// is used there), and SQLite has one writer at a time.
+	// tells which transactions are still open, however long (at most 100 ms of it
+	// it are used there), and SQLite has one writer at a time.
 	FloorLag time.Duration
 	// Sweep is how often the whole table is looked at for messages whose
 	// transaction stayed open longer than FloorLag. Default 10 s.

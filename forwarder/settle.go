@@ -178,7 +178,16 @@ func (l *lane) unsettled(s *settlement) {
 	}
 }
 
+// trySettle writes s once more where an id of it is in the history already.
 func (l *lane) trySettle(ctx context.Context, s *settlement, held []lease.Held) (stale []lease.Held, err error) {
+	stale, err = l.settleOnce(ctx, s, held, false)
+	if l.relay.outbox.cfg.Dialect.IsDuplicate(err) {
+		return l.settleOnce(ctx, s, held, true)
+	}
+	return stale, err
+}
+
+func (l *lane) settleOnce(ctx context.Context, s *settlement, held []lease.Held, overwrite bool) (stale []lease.Held, err error) {
 	o := l.relay.outbox
 	ctx, cancel := context.WithTimeout(ctx, l.relay.cfg.Lease)
 	defer cancel()
@@ -203,7 +212,7 @@ func (l *lane) trySettle(ctx context.Context, s *settlement, held []lease.Held) 
 	w := settleWriter{
 		ctx: ctx, tx: tx, dialect: o.cfg.Dialect,
 		outbox:  o.names.Table(o.cfg.Dialect, schema.Outbox),
-		history: o.names.Table(o.cfg.Dialect, schema.OutboxHistory),
+		history: o.names.Table(o.cfg.Dialect, schema.OutboxHistory), overwrite: overwrite,
 	}
 	if err := w.write(valid, !l.relay.cfg.NoHistory); err != nil {
 		return nil, err

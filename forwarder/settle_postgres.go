@@ -40,8 +40,11 @@ func (w settleWriter) remove(where string, args []any, keep bool) (affected int6
 }
 
 func (w settleWriter) movePostgres(where string, args []any, into string, intoArgs []any) (affected int64, err error) {
-	return w.exec("WITH gone AS (DELETE FROM "+w.outbox+" WHERE "+where+" RETURNING "+carried+", attempts) INSERT INTO "+into+
-		"gone ON CONFLICT (id) DO UPDATE SET "+overwrite, append(args, intoArgs...))
+	query := "WITH gone AS (DELETE FROM " + w.outbox + " WHERE " + where + " RETURNING " + carried + ", attempts) INSERT INTO " + into + "gone"
+	if w.overwrite { // checking each row for it beforehand costs a fifth of the statement
+		query += " ON CONFLICT (id) DO UPDATE SET " + overwrite
+	}
+	return w.exec(query, append(args, intoArgs...))
 }
 
 // overwrite replaces the whole row.

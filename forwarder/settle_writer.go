@@ -17,6 +17,9 @@ type settleWriter struct {
 	tx              *sql.Tx
 	dialect         sqldialect.Dialect
 	outbox, history string
+	// overwrite makes room in the history for an id that it has already.
+	// PostgreSQL alone has to be told.
+	overwrite bool
 }
 
 func (w settleWriter) write(s settlement, keep bool) error {

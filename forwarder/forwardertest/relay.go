@@ -12,6 +12,7 @@ import (
 
 var relayCases = []Case{
 	{Name: "a delivered message is kept in the history and leaves the outbox", Run: keepsHistory},
+	{Name: "an id that the history has already gives way to the new message", Run: idTwice},
 	{Name: "without history a delivered message leaves nothing behind", Run: noHistory},
 	{Name: "delivered messages leave the history after Retain and failed ones stay", Run: prunes},
 	{Name: "a wake-up after the commit is quicker than the poll", Run: wakeUp},
@@ -33,6 +34,25 @@ func keepsHistory(tb testing.TB, h Harness) {
 	n := b.count("SELECT COUNT(*) FROM " + b.hist + " WHERE settled_at >= created_at AND topic = 'orders' AND message_key = 'a' AND error IS NULL")
 	if n != 2 {
 		tb.Errorf("%d complete history rows, want 2", n)
+	}
+}
+
+// idTwice happens where a table was restored, or its counter was set back.
+func idTwice(tb testing.TB, h Harness) {
+	b := open(tb, h)
+	broker := &fakeBroker{}
+	stop := b.relay(newBatched(broker), quick()).stop
+	b.put("orders", keyed("old", 0))
+	b.drained()
+	stop()
+	b.put("orders", keyed("new", 0), keyed("new", 1))
+	// The counter cannot be set back alike everywhere, so the old one moves.
+	_, err := b.db.ExecContext(b.ctx, fmt.Sprintf("UPDATE %s SET id = (SELECT id FROM (SELECT id FROM %s WHERE message_uuid = 'new-0') x) WHERE message_uuid = 'old-0'", b.hist, b.outbox))
+	must(tb, err)
+	b.relay(newBatched(broker), quick())
+	b.drained()
+	if n := b.count("SELECT COUNT(*) FROM " + b.hist + " WHERE message_uuid LIKE 'new-%'"); n != 2 || b.history("delivered") != 2 {
+		tb.Errorf("%d new messages among %d in the history, want 2 and 2", n, b.history("delivered"))
 	}
 }
 

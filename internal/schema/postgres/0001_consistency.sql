@@ -1,4 +1,7 @@
 CREATE TABLE IF NOT EXISTS {outbox} (
+  -- Evaluated before id: a transaction has its own number before it takes an id,
+  -- which lets the relay tell which transactions may still bring one to light.
+  xact         XID8 NOT NULL DEFAULT pg_current_xact_id(),
   id           BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   shard        SMALLINT NOT NULL,
   topic        VARCHAR(255) NOT NULL,
