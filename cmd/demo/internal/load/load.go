@@ -82,7 +82,8 @@ type load struct {
 func (l *load) nodeConfig(source database.Source, logger *slog.Logger) node.Config {
 	var number atomic.Int64
 	return node.Config{
-		Settings: l.settings, Database: source,
+		Throughput: true,
+		Settings:   l.settings, Database: source,
 		Consumer: "demo-" + l.name, TopicSuffix: "." + l.name, IDPrefix: l.name + "-",
 		NewID:   func() string { return fmt.Sprintf("%s-%09d", l.name, number.Add(1)) },
 		Observe: l.counts.observe,

@@ -54,7 +54,10 @@ type Config struct {
 	BreakSubscriber func(service string, sub message.Subscriber, caps broker.Capabilities) message.Subscriber
 	// Observe is told what the stacks do. Default: nobody.
 	Observe func(sluicegate.Event)
-	Logger  *slog.Logger
+	// Throughput carries messages in few large batches, up to 50 ms later, and
+	// deletes what was delivered: for a load, where a history of it is of no use.
+	Throughput bool
+	Logger     *slog.Logger
 	// Alerts is where people read alerts. Default: Logger.
 	Alerts *slog.Logger
 }
@@ -154,7 +157,11 @@ func (n *Node) relayConfig() forwarder.RelayConfig {
 	if n.consumedAck() {
 		return forwarder.RelayConfig{BatchSize: 50, Lease: relayLease}
 	}
-	return forwarder.RelayConfig{Lease: relayLease, Lanes: 1}
+	c := forwarder.RelayConfig{Lease: relayLease, Lanes: 1}
+	if n.cfg.Throughput {
+		c.Linger, c.NoHistory = 50*time.Millisecond, true
+	}
+	return c
 }
 
 // Check returns an error where the settings ask for what the broker cannot do.
