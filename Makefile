@@ -39,7 +39,7 @@ bench: ## ours and its peers side by side in one run, against real servers; writ
 	eval "$$(scripts/services env)" && cd bench && go run . --mode $(BENCH) --docs ../docs
 
 .PHONY: services
-services: ## start PostgreSQL, MariaDB, Redis and Kafka on loopback ports
+services: ## start PostgreSQL, MariaDB, Redis, Kafka, NATS and RabbitMQ on loopback ports
 	scripts/services up
 
 .PHONY: services-down
