@@ -60,5 +60,5 @@ func chunk(rows []row, most int) int {
 	if n <= fewRows || n == most {
 		return n
 	}
-	return 1 << (bits.Len(uint(n)) - 1) //nolint:gosec // a number of rows
+	return 1 << (bits.Len(uint(n)) - 1)
 }

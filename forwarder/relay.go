@@ -63,7 +63,7 @@ func (o *Outbox) NewRelay(pub message.Publisher, cfg RelayConfig) (*Relay, error
 	if err != nil {
 		return nil, err
 	}
-	cfg.suit(o.cfg.Dialect)
+	cfg = cfg.suited(o.cfg.Dialect)
 	group, err := lease.New(lease.Config{
 		DB: o.db, Dialect: o.cfg.Dialect, Table: o.names.Table(o.cfg.Dialect, schema.Lease),
 		Group: "relay", Owner: newUUID(), Parts: shards, TTL: cfg.Lease, Offset: cfg.ClockOffset,

@@ -62,8 +62,8 @@ type RelayConfig struct {
 	// FloorLag is how long a transaction may stay open after Publish with its
 	// messages still found in their order. Reading starts above the ids that
 	// were read longer ago than this. Default 1 min. It is MySQL's: PostgreSQL
-	// tells which transactions are still open, however long (at most 100 ms of it
-	// it are used there), and SQLite has one writer at a time.
+	// tells which transactions are still open, however long (100 ms at most are
+	// used there), and SQLite has one writer at a time.
 	FloorLag time.Duration
 	// Sweep is how often the whole table is looked at for messages whose
 	// transaction stayed open longer than FloorLag. Default 10 s.
@@ -126,8 +126,8 @@ func (c RelayConfig) withDefaults() (RelayConfig, error) {
 	return c, errors.Join(errs...)
 }
 
-// suit sets what has another default on each kind of database.
-func (c *RelayConfig) suit(d Dialect) {
+// suited returns c with what has another default on each kind of database.
+func (c RelayConfig) suited(d Dialect) RelayConfig {
 	lanes, batch := 2, 2000
 	if d == SQLite {
 		lanes, batch = 1, 1000
@@ -138,4 +138,5 @@ func (c *RelayConfig) suit(d Dialect) {
 	if c.BatchSize == 0 {
 		c.BatchSize = batch
 	}
+	return c
 }

@@ -76,7 +76,7 @@ func (c TakeoverConfig) withDefaults(d Dialect) (TakeoverConfig, error) {
 	if c.Relay, err = c.Relay.withDefaults(); err != nil {
 		errs = append(errs, err)
 	}
-	c.Relay.suit(PostgreSQL) // of which MySQL's do not differ
+	c.Relay = c.Relay.suited(PostgreSQL) // of which MySQL's do not differ
 	return c, errors.Join(errs...)
 }
 

@@ -55,7 +55,7 @@ func parsed(t *testing.T, text string) snapshot {
 
 func TestAFloorIsVoidOnceATransactionThatWasOpenBelowItHasEnded(t *testing.T) {
 	start := time.Now()
-	at := func(d time.Duration) time.Time { return start.Add(d) }
+	at := start.Add
 	const lag = time.Second
 	w := &window{}
 	w.observe(at(0), 100, parsed(t, "7:20:7,12"), lag)
