@@ -43,10 +43,7 @@ func (o *options) newProducer(ctx context.Context) (*producer, error) {
 		return nil, err
 	}
 	p := &producer{fence: f, client: client, config: config, hash: o.hash, sequence: map[place]int32{}}
-	granted, err := client.InitProducerID()
-	if err == nil && granted.Err != sarama.ErrNoError {
-		err = granted.Err
-	}
+	granted, err := p.number(ctx)
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -57,6 +54,21 @@ func (o *options) newProducer(ctx context.Context) (*producer, error) {
 	}
 	p.id, p.epoch = granted.ProducerID, granted.ProducerEpoch
 	return p, nil
+}
+
+// number asks for a producer id, again while the brokers have only just started.
+func (p *producer) number(ctx context.Context) (*sarama.InitProducerIDResponse, error) {
+	for tries := 1; ; tries++ {
+		granted, err := p.client.InitProducerID()
+		if err == nil && granted.Err != sarama.ErrNoError {
+			err = granted.Err
+		}
+		starting := errors.Is(err, sarama.ErrOffsetsLoadInProgress) || errors.Is(err, sarama.ErrConsumerCoordinatorNotAvailable) ||
+			errors.Is(err, sarama.ErrNotCoordinatorForConsumer) || errors.Is(err, sarama.ErrConcurrentTransactions)
+		if !starting || backoff.Wait(ctx, min(time.Duration(tries)*50*time.Millisecond, 500*time.Millisecond)) != nil {
+			return granted, err
+		}
+	}
 }
 
 func (p *producer) close() {

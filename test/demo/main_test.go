@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sluicegate/sluicegate/internal/database"
 )
@@ -70,7 +71,12 @@ func freshDatabase(t *testing.T, raw string) string {
 		if strings.HasPrefix(raw, "postgres") {
 			drop += " WITH (FORCE)"
 		}
-		if _, err := admin.ExecContext(context.Background(), drop); err != nil {
+		_, err := admin.ExecContext(context.Background(), drop)
+		for tries := 0; err != nil && strings.Contains(err.Error(), "pg_signal_backend") && tries < 100; tries++ {
+			<-time.After(100 * time.Millisecond) // an autovacuum is at work in it, which only a superuser may end
+			_, err = admin.ExecContext(context.Background(), drop)
+		}
+		if err != nil {
 			t.Errorf("drop database: %v", err)
 		}
 		if err := admin.Close(); err != nil {
