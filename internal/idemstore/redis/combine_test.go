@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -119,8 +120,8 @@ func TestCallersThatCallAtTheSameTimeShareAPipelineAndEachHasItsOwnAnswer(t *tes
 				t.Errorf("%s was answered with %v, %v", a.key, a.reply, a.err)
 			}
 		}
-		if last := f.trips[len(f.trips)-1]; last != 4 {
-			t.Errorf("round trips of %v commands, want the last to be of the four that waited", f.trips)
+		if !slices.Contains(f.trips, 4) { // beside those of the first two, whose script is not known yet
+			t.Errorf("round trips of %v commands, want one of the four that waited", f.trips)
 		}
 		if c.active != 0 || len(c.waiting) != 0 {
 			t.Errorf("%d pipelines and %d callers are left", c.active, len(c.waiting))
