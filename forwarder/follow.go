@@ -44,7 +44,10 @@ func (l *lane) follow(res *readResult, held []lease.Held, now time.Time, sweep b
 	}
 	for _, h := range held {
 		w, reached := l.windows[h.Part], int64(math.MaxInt64)
-		if res.cut || res.counts[h.Part] == res.perShard {
+		switch {
+		case res.reached > 0:
+			reached = res.reached
+		case res.cut || res.counts[h.Part] == res.perShard:
 			reached = last[h.Part]
 		}
 		if tracked {

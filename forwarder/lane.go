@@ -39,6 +39,7 @@ type lane struct {
 	holds    holds
 	size     int       // of the next batch
 	perShard int       // at most of each shard
+	ahead    int64     // how far the next stretch goes, or 0
 	turn     int       // which shard is read first, so that none is last for ever
 	swept    time.Time // last sweep
 	found    time.Time // last read that found something

@@ -138,18 +138,24 @@ type readResult struct {
 	cut      bool        // the batch was full before all shards were read
 	skewed   bool        // some shards had all the rows that were asked for, others few
 	again    bool        // something has to be read from the start at once
+	reached  int64       // of a stretch: everything up to it was read
 	seen     snapshot    // PostgreSQL's
 }
 
-// read reads the rows of reads, at most BatchSize and BatchBytes.
-func (l *lane) read(ctx context.Context, reads []shardRead, perShard, limit int) (res readResult, err error) {
+// read reads the rows of reads, at most limit and BatchBytes: perShard of each,
+// or, if to is not 0, the first ones of all up to that id.
+func (l *lane) read(ctx context.Context, reads []shardRead, perShard, limit int, to int64) (res readResult, err error) {
 	o := l.relay.outbox
 	var query string
 	var args []any
-	if o.cfg.Dialect == sqldialect.SQLite && len(reads) == shards {
+	switch {
+	case o.cfg.Dialect == sqldialect.SQLite && len(reads) == shards:
 		query, args = wholeQuery(o.names, reads, limit)
-		perShard = limit + 1 // as many as there are
-	} else {
+		perShard, to = limit+1, 0 // as many as there are
+	case to > 0:
+		query, args = stretchQuery(o.cfg.Dialect, o.names, reads, to, limit)
+		perShard = limit + 1
+	default:
 		query, args = readQuery(o.cfg.Dialect, o.names, reads, perShard)
 	}
 	rows, err := o.db.QueryContext(ctx, query, args...)
@@ -184,6 +190,10 @@ func (l *lane) read(ctx context.Context, reads []shardRead, perShard, limit int)
 	}
 	if err := rows.Err(); err != nil {
 		return readResult{}, fmt.Errorf("read outbox: %w", err)
+	}
+	if to > 0 {
+		res.stretched(to, limit)
+		return res, nil
 	}
 	res.skewed = res.full && len(res.records) < limit/2
 	return res, nil

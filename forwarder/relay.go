@@ -48,6 +48,7 @@ type RelayStats struct {
 	Late      int64 // messages that only the sweep found
 	Rereads   int64 // times a shard was read from the start because a transaction from before its floor had ended (PostgreSQL)
 	Rounds    int64 // reads of the table
+	Stretches int64 // of these, the ones that went through a part of the backlog in one go rather than shard by shard
 	Shards    int   // shards owned now, of 32
 
 	// BrokerAwaySince and DatabaseAwaySince are zero while they can be reached.
@@ -220,7 +221,7 @@ func (r *Relay) Stats() RelayStats {
 	broker, database := r.health.since()
 	return RelayStats{
 		Delivered: r.stats.delivered.Load(), Failed: r.stats.failed.Load(), Retried: r.stats.retried.Load(),
-		Stale: r.stats.stale.Load(), Late: r.stats.late.Load(), Rereads: r.stats.rereads.Load(), Rounds: r.stats.rounds.Load(),
+		Stale: r.stats.stale.Load(), Late: r.stats.late.Load(), Rereads: r.stats.rereads.Load(), Rounds: r.stats.rounds.Load(), Stretches: r.stats.stretches.Load(),
 		Shards: r.group.Count(), BrokerAwaySince: broker, DatabaseAwaySince: database,
 	}
 }

@@ -86,13 +86,18 @@ func (l *lane) fetch(ctx context.Context, held []lease.Held) (readResult, error)
 	// connection.
 	readCtx, cancel := linger(ctx, l.relay.cfg.StopTimeout)
 	defer cancel()
-	res, err := l.read(l.relay.unbroken(readCtx), l.reads(held, now, sweep), perShard, limit)
+	to := l.stretch(held, sweep)
+	if to > 0 {
+		l.relay.stats.stretches.Add(1)
+	}
+	res, err := l.read(l.relay.unbroken(readCtx), l.reads(held, now, sweep), perShard, limit, to)
 	if err != nil {
 		return readResult{}, err
 	}
 	l.follow(&res, held, now, sweep)
 	// Rows of one shard, and so of one key, in the order of their ids.
 	slices.SortFunc(res.records, func(a, b *record) int { return cmp.Compare(a.id, b.id) })
+	l.aim(res, held, limit)
 	if l.away.count == 0 {
 		l.adapt(len(held), res)
 	}
