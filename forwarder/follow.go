@@ -53,7 +53,7 @@ func (l *lane) follow(res *readResult, held []lease.Held, now time.Time, sweep b
 		if tracked {
 			w.adopt(now, res.seen, reached, lag)
 		}
-		if id := last[h.Part]; id > 0 {
+		if id := max(last[h.Part], res.through); id > 0 {
 			w.observe(now, id, res.seen, lag)
 		}
 	}
@@ -66,6 +66,7 @@ func (l *lane) dropVoid(res *readResult, held []lease.Held, sweep bool) {
 			w.restart()
 			l.relay.stats.rereads.Add(1)
 			void[h.Part] = !sweep // which has read from the start
+			res.void = true
 		}
 	}
 	if len(void) == 0 || sweep {
@@ -75,5 +76,5 @@ func (l *lane) dropVoid(res *readResult, held []lease.Held, sweep bool) {
 	for shard := range void {
 		res.counts[shard] = 0
 	}
-	res.full, res.cut, res.again = true, true, true
+	res.full, res.cut, res.again, res.through = true, true, true, 0
 }

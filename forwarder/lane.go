@@ -40,6 +40,7 @@ type lane struct {
 	size     int       // of the next batch
 	perShard int       // at most of each shard
 	ahead    int64     // how far the next stretch goes, or 0
+	calm     bool      // the last read had few rows
 	turn     int       // which shard is read first, so that none is last for ever
 	swept    time.Time // last sweep
 	found    time.Time // last read that found something
@@ -86,6 +87,7 @@ func (l *lane) run(ctx context.Context) {
 type pause struct {
 	wait     time.Duration
 	wakeable bool // Wake may cut it short
+	shared   bool // it goes on while another lane looks for all
 }
 
 func (l *lane) pause(ctx context.Context, p pause) bool {
@@ -98,15 +100,21 @@ func (l *lane) pause(ctx context.Context, p pause) bool {
 	}
 	timer := time.NewTimer(p.wait)
 	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-wake:
-		l.idle.reset()
-		return wait(ctx, l.relay.cfg.Linger-time.Since(l.found), nil)
-	case <-l.nudge:
-	case <-ctx.Done():
+	for {
+		select {
+		case <-timer.C:
+			if left := l.spared(p); left > 0 {
+				timer.Reset(left)
+				continue
+			}
+		case <-wake:
+			l.idle.reset()
+			return wait(ctx, l.relay.cfg.Linger-time.Since(l.found), nil)
+		case <-l.nudge:
+		case <-ctx.Done():
+		}
+		return ctx.Err() == nil
 	}
-	return ctx.Err() == nil
 }
 
 func (l *lane) owns(shard int) bool { return shard%l.relay.cfg.Lanes == l.index }

@@ -2,6 +2,7 @@ package forwarder
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strconv"
@@ -87,31 +88,6 @@ func readQuery(d sqldialect.Dialect, n sqldialect.Names, reads []shardRead, perS
 	return d.Bind(b.String()), args
 }
 
-// wholeQuery is the query of a lane that has all shards of SQLite: there nothing
-// is gained by taking them apart, and rows that lie side by side are cheap to
-// read and to remove.
-func wholeQuery(n sqldialect.Names, reads []shardRead, limit int) (string, []any) {
-	floor := reads[0].floor
-	var keys []string
-	var ids []int64
-	for _, r := range reads {
-		floor = min(floor, r.floor)
-		keys, ids = append(keys, r.keys...), append(ids, r.ids...)
-	}
-	query := "SELECT " + recordColumns + " FROM " + n.Table(sqldialect.SQLite, schema.Outbox) + " WHERE id > ?"
-	args := []any{floor}
-	if len(keys) > 0 {
-		query += " AND message_key NOT IN (" + sqldialect.List(len(keys)) + ")"
-		for _, k := range keys {
-			args = append(args, k)
-		}
-	}
-	if len(ids) > 0 {
-		query += " AND id NOT IN (" + join(ids) + ")"
-	}
-	return query + " ORDER BY id LIMIT " + strconv.Itoa(limit+1), args
-}
-
 // pad repeats the last element up to the next power of two.
 func pad[T any](list []T) []T {
 	if len(list) == 0 {
@@ -137,64 +113,105 @@ type readResult struct {
 	full     bool        // there may be more
 	cut      bool        // the batch was full before all shards were read
 	skewed   bool        // some shards had all the rows that were asked for, others few
+	void     bool        // some floors were, for a transaction that has ended
 	again    bool        // something has to be read from the start at once
-	reached  int64       // of a stretch: everything up to it was read
+	rows     int         // those of others among them
+	last     int64       // the highest id
+	reached  int64       // if not 0, what lies above it was not looked at
+	through  int64       // of all shards alike, everything up to it was read
 	seen     snapshot    // PostgreSQL's
 }
 
-// read reads the rows of reads, at most limit and BatchBytes: perShard of each,
-// or, if to is not 0, the first ones of all up to that id.
-func (l *lane) read(ctx context.Context, reads []shardRead, perShard, limit int, to int64) (res readResult, err error) {
+// query returns the statement for reads.
+func (l *lane) query(reads []shardRead, p readPlan) (string, []any) {
 	o := l.relay.outbox
-	var query string
-	var args []any
-	switch {
-	case o.cfg.Dialect == sqldialect.SQLite && len(reads) == shards:
-		query, args = wholeQuery(o.names, reads, limit)
-		perShard, to = limit+1, 0 // as many as there are
-	case to > 0:
-		query, args = stretchQuery(o.cfg.Dialect, o.names, reads, to, limit)
-		perShard = limit + 1
+	switch p.kind {
+	case byStretch:
+		return stretchQuery(o.cfg.Dialect, o.names, reads, p.to, p.limit)
+	case byGlance:
+		return glanceQuery(o.cfg.Dialect, o.names, reads, p.limit)
 	default:
-		query, args = readQuery(o.cfg.Dialect, o.names, reads, perShard)
+		return readQuery(o.cfg.Dialect, o.names, reads, p.perShard)
 	}
+}
+
+// read reads rows of the shards of reads as planned, at most BatchBytes of them.
+func (l *lane) read(ctx context.Context, reads []shardRead, p readPlan) (res readResult, err error) {
+	o := l.relay.outbox
+	query, args := l.query(reads, p)
 	rows, err := o.db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return readResult{}, fmt.Errorf("read outbox: %w", err)
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	res.counts, res.perShard = make(map[int]int, len(reads)), perShard
-	scan := newScanner(o.cfg.Dialect, limit)
+	res.perShard = p.perShard
+	if p.kind != byShard {
+		res.perShard = p.limit + 1 // as many as there are
+	}
+	scan := newScanner(o.cfg.Dialect, p.limit)
 	if o.cfg.Dialect == sqldialect.PostgreSQL {
 		if res.seen, err = scan.snapshot(rows); err != nil {
 			return readResult{}, err
 		}
 	}
-	res.records = make([]*record, 0, min(limit, perShard*len(reads)))
-	size := 0
-	for rows.Next() {
-		if len(res.records) >= limit || size >= l.relay.cfg.BatchBytes {
-			res.full, res.cut = true, true
-			return res, nil // Close ends the query
-		}
-		m, err := scan.record(rows)
-		if err != nil {
-			return readResult{}, err
-		}
-		size += m.size()
-		res.records = append(res.records, m)
-		res.counts[m.shard]++
-		if res.counts[m.shard] == perShard {
-			res.full = true
-		}
+	if err := l.collect(&res, rows, scan, reads, p); err != nil || res.cut {
+		return res, err // Close ends the query
 	}
 	if err := rows.Err(); err != nil {
 		return readResult{}, fmt.Errorf("read outbox: %w", err)
 	}
-	if to > 0 {
-		res.stretched(to, limit)
-		return res, nil
-	}
-	res.skewed = res.full && len(res.records) < limit/2
+	res.finish(p)
 	return res, nil
+}
+
+// collect scans the rows of the shards of reads.
+func (l *lane) collect(res *readResult, rows *sql.Rows, scan *scanner, reads []shardRead, p readPlan) error {
+	res.counts = make(map[int]int, len(reads))
+	for _, r := range reads {
+		res.counts[r.shard] = 0
+	}
+	res.records = make([]*record, 0, min(p.limit, res.perShard*len(reads)))
+	size := 0
+	for rows.Next() {
+		if len(res.records) >= p.limit || size >= l.relay.cfg.BatchBytes {
+			res.full, res.cut = true, true
+			return nil
+		}
+		m, err := scan.record(rows)
+		if err != nil {
+			return err
+		}
+		res.rows++
+		res.last = max(res.last, m.id)
+		if _, mine := res.counts[m.shard]; !mine {
+			continue // a glance sees the rows of others too
+		}
+		size += m.size()
+		res.records = append(res.records, m)
+		res.counts[m.shard]++
+		if res.counts[m.shard] == res.perShard {
+			res.full = true
+		}
+	}
+	return nil
+}
+
+// finish says what a read that came to its end has left out.
+func (res *readResult) finish(p readPlan) {
+	switch p.kind {
+	case byStretch: // what lies beyond it was not looked at
+		res.full, res.reached = true, p.to
+		if res.rows == p.limit {
+			res.reached = res.last
+		}
+		res.through = res.reached
+	case byGlance:
+		res.through = res.last
+		if res.rows == p.limit {
+			res.full, res.reached = true, res.last
+		}
+	default:
+		res.skewed = res.full && len(res.records) < p.limit/2
+	}
+	res.again = res.full && len(res.records) == 0
 }

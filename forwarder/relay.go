@@ -35,6 +35,8 @@ type Relay struct {
 	running   atomic.Bool
 	listening atomic.Bool    // signals are heard
 	active    atomic.Int64   // when a lane last found something, in nanoseconds since the epoch
+	glanced   atomic.Int64   // when a lane last looked for all of them, likewise
+	lanes     []*lane        // made by Run
 	kick      chan struct{}  // wakes the manager
 	calls     sync.WaitGroup // goroutines that call the publisher
 }
@@ -103,13 +105,17 @@ func (r *Relay) Run(ctx context.Context) error {
 		return err
 	}
 	var lanes, others sync.WaitGroup
-	all := make([]*lane, r.cfg.Lanes)
-	for i := range all {
-		wake, unsubscribe := r.outbox.subscribe()
-		all[i] = r.newLane(i, wake)
+	r.lanes = make([]*lane, r.cfg.Lanes)
+	unsubscribe := make([]func(), r.cfg.Lanes)
+	for i := range r.lanes {
+		var wake <-chan struct{}
+		wake, unsubscribe[i] = r.outbox.subscribe()
+		r.lanes[i] = r.newLane(i, wake)
+	}
+	for i, l := range r.lanes {
 		lanes.Go(func() {
-			defer unsubscribe()
-			all[i].run(ctx)
+			defer unsubscribe[i]()
+			l.run(ctx)
 		})
 	}
 	others.Go(func() { r.pruneLoop(ctx) })
@@ -117,7 +123,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	// The manager goes on renewing until the lanes have settled.
 	manageCtx, stopManager := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopManager()
-	others.Go(func() { r.manage(manageCtx, all) })
+	others.Go(func() { r.manage(manageCtx, r.lanes) })
 	lanes.Wait()
 	stopManager()
 	others.Wait()

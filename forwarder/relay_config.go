@@ -15,14 +15,14 @@ type RelayConfig struct {
 	// BatchSize is how many messages one lane reads, publishes and settles at
 	// once, at most, and so how many a crash may repeat. A lane begins with 500
 	// and doubles while full batches take less than 100 ms, and halves where they
-	// take more than a second. Default 2000, and 1000 on SQLite, where nobody
-	// else writes meanwhile; at most 10000.
+	// take more than a second. Default 2000, and 300 on SQLite, where whoever else
+	// writes waits for each read and settling; at most 10000.
 	BatchSize int
 	// BatchBytes ends a batch early, in bytes of payload, metadata and key.
 	// Default 16 MiB.
 	BatchBytes int
 	// Lanes is how many batches of disjoint keys are under way at once.
-	// Default 2, and 1 on SQLite, which does one thing at a time; at most 4.
+	// Default 2, at most 4.
 	Lanes int
 	// Concurrency is how many messages, each of another key, one lane publishes
 	// at once where the publisher takes no batches. Default 32.
@@ -43,7 +43,7 @@ type RelayConfig struct {
 	// PollMin and PollMax bound the wait between two looks at a table that had
 	// nothing to send: PollMin for a second after the last message, then doubling.
 	// Outbox.Wake cuts it short. While Config.Signal is heard it is PollMax.
-	// Default 5 ms and 250 ms.
+	// Default 6 ms and 250 ms.
 	PollMin, PollMax time.Duration
 
 	// Linger is the shortest time from a look that has found less than a whole
@@ -106,7 +106,7 @@ func (c RelayConfig) withDefaults() (RelayConfig, error) {
 	length("Lease", &c.Lease, 15*time.Second, 100*time.Millisecond)
 	length("PublishTimeout", &c.PublishTimeout, c.Lease*2/3, time.Millisecond)
 	length("StopTimeout", &c.StopTimeout, 5*time.Second, time.Millisecond)
-	length("PollMin", &c.PollMin, 5*time.Millisecond, time.Millisecond)
+	length("PollMin", &c.PollMin, 6*time.Millisecond, time.Millisecond)
 	length("PollMax", &c.PollMax, max(250*time.Millisecond, c.PollMin), time.Millisecond)
 	length("Linger", &c.Linger, 5*time.Millisecond, time.Microsecond)
 	length("RetryMin", &c.RetryMin, 100*time.Millisecond, time.Millisecond)
@@ -128,15 +128,15 @@ func (c RelayConfig) withDefaults() (RelayConfig, error) {
 
 // suited returns c with what has another default on each kind of database.
 func (c RelayConfig) suited(d Dialect) RelayConfig {
-	lanes, batch := 2, 2000
-	if d == SQLite {
-		lanes, batch = 1, 1000
-	}
 	if c.Lanes == 0 {
-		c.Lanes = lanes
+		c.Lanes = 2
 	}
-	if c.BatchSize == 0 {
-		c.BatchSize = batch
+	switch {
+	case c.BatchSize != 0:
+	case d == SQLite:
+		c.BatchSize = 300
+	default:
+		c.BatchSize = 2000
 	}
 	return c
 }

@@ -76,28 +76,20 @@ func (l *lane) fetch(ctx context.Context, held []lease.Held) (readResult, error)
 		l.swept = now
 		l.forgetOld(now)
 	}
-	limit := l.size
-	perShard := max(l.perShard, (limit+len(held)-1)/len(held))
-	if l.away.count > 0 {
-		limit = min(limit, probeSize)
-		perShard = max((limit+len(held)-1)/len(held), 1)
-	}
 	// A stop lets the query finish: drivers pay for an interrupted one with a
 	// connection.
 	readCtx, cancel := linger(ctx, l.relay.cfg.StopTimeout)
 	defer cancel()
-	to := l.stretch(held, sweep)
-	if to > 0 {
-		l.relay.stats.stretches.Add(1)
-	}
-	res, err := l.read(l.relay.unbroken(readCtx), l.reads(held, now, sweep), perShard, limit, to)
+	plan := l.plan(held, sweep)
+	res, err := l.read(l.relay.unbroken(readCtx), l.reads(held, now, sweep), plan)
 	if err != nil {
 		return readResult{}, err
 	}
 	l.follow(&res, held, now, sweep)
 	// Rows of one shard, and so of one key, in the order of their ids.
 	slices.SortFunc(res.records, func(a, b *record) int { return cmp.Compare(a.id, b.id) })
-	l.aim(res, held, limit)
+	l.aim(res, held, plan.limit)
+	l.tell(res, plan)
 	if l.away.count == 0 {
 		l.adapt(len(held), res)
 	}
@@ -160,7 +152,7 @@ func (l *lane) idlePause(leases map[int]lease.Held) pause {
 	default:
 		wait = l.idle.next()
 	}
-	return pause{wait: l.pending(leases, wait), wakeable: true}
+	return pause{wait: l.pending(leases, wait), wakeable: true, shared: l.calm && len(l.holds) == 0}
 }
 
 // awayPause is the wait for a broker that is away. New messages do not cut it

@@ -17,31 +17,27 @@ import (
 // only while all these have rows waiting and none is held up.
 
 const (
-	// stretchShards is how many of the shards a lane must have.
-	stretchShards = shards / 8
+	// manyShards is how many of the shards a lane must have to go through the
+	// rows of others.
+	manyShards = shards / 8
 	// stretchSlack is how many times the ids that a batch should span are looked
 	// through at most.
 	stretchSlack = 2
 )
 
-// stretch returns the highest id of the next read, or 0 where it is to go shard
-// by shard.
-func (l *lane) stretch(held []lease.Held, sweep bool) int64 {
-	if sweep || l.away.count > 0 || len(l.holds) > 0 || len(held) < stretchShards {
-		return 0
-	}
-	return l.ahead
-}
-
-// aim sets how far the next stretch goes after a read: nowhere if that was not
-// full, or lacked rows of a shard.
+// aim sets how the next read should go: a stretch after one that was full and had
+// rows of all shards, a glance after one that had few.
 func (l *lane) aim(res readResult, held []lease.Held, limit int) {
-	l.ahead = 0
-	if !res.full || len(res.records) < limit || len(res.counts) < len(held) {
+	l.ahead, l.calm = 0, !res.full && len(res.records) <= glanceRows/2
+	if !res.full || len(res.records) < limit {
 		return
 	}
-	last := res.records[len(res.records)-1].id
-	l.ahead = last + stretchSlack*int64(limit)*shards/int64(len(held))
+	for _, h := range held {
+		if res.counts[h.Part] == 0 {
+			return
+		}
+	}
+	l.ahead = res.last + stretchSlack*int64(l.size)*shards/int64(len(held))
 }
 
 // stretchQuery reads the rows of the shards of reads up to the id to. Of the
@@ -56,11 +52,11 @@ func stretchQuery(d sqldialect.Dialect, n sqldialect.Names, reads []shardRead, t
 		table += " FORCE INDEX (PRIMARY)"
 	default: // the others need no help
 	}
-	floor, list := reads[0].floor, make([]string, 0, len(reads))
+	list := make([]string, 0, len(reads))
 	for shard := range shards { // in order, so that there are few texts to prepare
 		for _, r := range reads {
 			if r.shard == shard {
-				floor, list = min(floor, r.floor), append(list, strconv.Itoa(shard))
+				list = append(list, strconv.Itoa(shard))
 			}
 		}
 	}
@@ -69,16 +65,5 @@ func stretchQuery(d sqldialect.Dialect, n sqldialect.Names, reads []shardRead, t
 		only = " AND shard + 0 IN (" + strings.Join(list, ", ") + ")"
 	}
 	query := open + "SELECT " + columns + " FROM " + table + " WHERE id > ? AND id <= ?" + only + " ORDER BY id LIMIT " + strconv.Itoa(limit) + end
-	return d.Bind(query), []any{floor, to}
-}
-
-// stretched completes the result of a stretch up to the id to. What lies beyond
-// it was not looked at, so there may always be more.
-func (res *readResult) stretched(to int64, limit int) {
-	res.full, res.reached = true, to
-	if n := len(res.records); n == limit {
-		res.reached = res.records[n-1].id
-	} else if n == 0 {
-		res.again = true
-	}
+	return d.Bind(query), []any{lowestFloor(reads), to}
 }

@@ -20,6 +20,7 @@ var relayCases = []Case{
 	{Name: "a relay that stops while the broker hangs leaves the rest for the next one", Run: stopWhileHanging},
 	{Name: "shards are shared fairly and given back", Run: sharing},
 	{Name: "a relay runs once at a time", Run: runTwice},
+	{Name: "lanes that have caught up take turns to look", Run: turns},
 }
 
 func keepsHistory(tb testing.TB, h Harness) {
@@ -192,5 +193,25 @@ func runTwice(tb testing.TB, h Harness) {
 	b.eventually("it runs", func() bool { return r.Stats().Rounds > 0 })
 	if err := r.Run(b.ctx); err != forwarder.ErrRunning { //nolint:errorlint // it is returned bare
 		tb.Errorf("second Run: %v, want ErrRunning", err)
+	}
+}
+
+// turns counts the looks at an empty table: one lane's worth, not two.
+func turns(tb testing.TB, h Harness) {
+	b := open(tb, h)
+	broker := &fakeBroker{}
+	cfg := quick()
+	cfg.Lanes, cfg.Sweep = 2, time.Hour
+	cfg.PollMin, cfg.PollMax = 20*time.Millisecond, 20*time.Millisecond
+	r := b.relay(newBatched(broker), cfg)
+	for k := range 40 { // of both lanes
+		b.put("orders", keyed(fmt.Sprintf("k%d", k), 0))
+	}
+	b.drained()
+	before, start := r.Stats().Rounds, time.Now()
+	b.eventually("it has looked some times", func() bool { return r.Stats().Rounds >= before+30 })
+	looks, polls := r.Stats().Rounds-before, time.Since(start).Seconds()/cfg.PollMin.Seconds()
+	if float64(looks) > 1.5*polls+3 {
+		tb.Errorf("%d looks in %.0f intervals", looks, polls)
 	}
 }
