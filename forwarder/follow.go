@@ -12,8 +12,9 @@ import (
 // trackedLag is how old what was read must be before the floor moves up to it
 // where open transactions are known by name. The table has each of them numbered
 // before it takes an id, so that none could do; it allows for a server that would
-// evaluate the defaults of a row in another order.
-const trackedLag = 100 * time.Millisecond
+// evaluate the defaults of a row in another order. While some transaction is open
+// every read goes through what was removed in this time.
+const trackedLag = 20 * time.Millisecond
 
 // floorLag is how far the floors trail.
 func (r *Relay) floorLag() time.Duration {

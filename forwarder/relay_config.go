@@ -62,7 +62,7 @@ type RelayConfig struct {
 	// FloorLag is how long a transaction may stay open after Publish with its
 	// messages still found in their order. Reading starts above the ids that
 	// were read longer ago than this. Default 1 min. It is MySQL's: PostgreSQL
-	// tells which transactions are still open, however long (100 ms at most are
+	// tells which transactions are still open, however long (20 ms at most are
 	// used there), and SQLite has one writer at a time.
 	FloorLag time.Duration
 	// Sweep is how often the whole table is looked at for messages whose

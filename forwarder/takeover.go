@@ -156,6 +156,11 @@ func (t *Takeover) Run(ctx context.Context) error {
 		idle:  backoff{low: t.cfg.Relay.PollMin, high: t.cfg.Relay.PollMax},
 		retry: backoff{low: t.cfg.Relay.RetryMin, high: t.cfg.Relay.RetryMax},
 	}
+	defer func() {
+		if r.ahead != nil {
+			<-r.ahead.done // it ends with ctx
+		}
+	}()
 	for ctx.Err() == nil {
 		pause, err := r.round(ctx)
 		switch {

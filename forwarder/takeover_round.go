@@ -2,29 +2,14 @@ package forwarder
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/sluicegate/sluicegate/internal/batch"
 	"github.com/sluicegate/sluicegate/internal/failure"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
 )
-
-// errEnvelope says that a row is no envelope of Watermill's forwarder. The
-// decoder's own error would quote what it found.
-var errEnvelope = errors.New("not an envelope of Watermill's forwarder")
-
-// envelope is what Watermill's forwarder publisher wraps a message in.
-type envelope struct {
-	DestinationTopic string           `json:"destination_topic"`
-	UUID             string           `json:"uuid"`
-	Payload          []byte           `json:"payload"`
-	Metadata         message.Metadata `json:"metadata"`
-}
 
 // takeoverRun is the state of one Run.
 type takeoverRun struct {
@@ -32,6 +17,7 @@ type takeoverRun struct {
 	at          position
 	done        map[position]bool // acknowledged, behind one that was not
 	attempts    map[position]int  // refusals by a broker that was there
+	ahead       *readAhead
 	idle, retry backoff
 
 	// MySQL: up to safe, every insert has ended; highest was seen at seenAt.
@@ -49,7 +35,7 @@ type result struct {
 // round relays one batch and says how long to wait then.
 func (r *takeoverRun) round(ctx context.Context) (time.Duration, error) {
 	cfg := r.cfg.Relay
-	rows, err := r.tables.read(ctx, r.outbox.db, r.at, cfg.BatchSize)
+	rows, err := r.next(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -64,6 +50,9 @@ func (r *takeoverRun) round(ctx context.Context) (time.Duration, error) {
 		return r.idle.next(), nil
 	}
 	r.idle.reset()
+	if full && len(rows) == cfg.BatchSize {
+		r.ahead = r.readAhead(ctx, rows[len(rows)-1].at)
+	}
 	results := r.publish(ctx, rows)
 	n := 0
 	for n < len(results) && !results[n].ask {
@@ -132,13 +121,12 @@ func (r *takeoverRun) publish(ctx context.Context, rows []foreign) []result {
 		if r.done[row.at] {
 			continue
 		}
-		topic, msg, err := unwrap(row)
-		if err != nil {
-			results[i].err = err
+		if row.msg == nil {
+			results[i].err = errEnvelope
 			continue
 		}
-		msg.SetContext(ctx)
-		out, index = append(out, batch.Outgoing{Topic: topic, Message: msg}), append(index, i)
+		row.msg.SetContext(ctx)
+		out, index = append(out, batch.Outgoing{Topic: row.topic, Message: row.msg}), append(index, i)
 	}
 	if len(out) == 0 {
 		return results
@@ -217,17 +205,4 @@ func (r *takeoverRun) judge(ctx context.Context, results []result, index []int, 
 	if r.attempts[res.row.at] >= r.cfg.Relay.MaxAttempts {
 		res.ask, res.err = false, first
 	}
-}
-
-// unwrap makes the message that was given to their publisher.
-func unwrap(row foreign) (string, *message.Message, error) {
-	var e envelope
-	if err := json.Unmarshal(row.payload, &e); err != nil || e.DestinationTopic == "" {
-		return "", nil, errEnvelope
-	}
-	msg := message.NewMessage(e.UUID, e.Payload)
-	if e.Metadata != nil {
-		msg.Metadata = e.Metadata
-	}
-	return e.DestinationTopic, msg, nil
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/ThreeDotsLabs/watermill/message"
+
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
 )
 
@@ -22,6 +24,9 @@ type foreign struct {
 	uuid     string
 	payload  []byte
 	metadata []byte
+
+	topic string           // where the message in payload was to go
+	msg   *message.Message // nil where there is none in it
 }
 
 // takeoverTables holds what is said to their tables in each dialect.
@@ -89,9 +94,10 @@ func (t takeoverTables) read(ctx context.Context, q querier, from position, limi
 	args := []any{from.offset}
 	if t.d == sqldialect.PostgreSQL {
 		// The horizon is theirs: below it, no transaction can add a row any more.
-		query = `SELECT transaction_id::text, "offset", uuid, payload, metadata FROM ` + t.messages + `
-			WHERE (transaction_id, "offset") > ($1::text::xid8, $2) AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())
-			ORDER BY transaction_id, "offset" LIMIT ` + strconv.Itoa(limit)
+		// The order has to name the table, or it would be that of the text.
+		query = `SELECT m.transaction_id::text, m."offset", m.uuid, m.payload, m.metadata FROM ` + t.messages + ` AS m
+			WHERE (m.transaction_id, m."offset") > ($1::text::xid8, $2) AND m.transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+			ORDER BY m.transaction_id, m."offset" LIMIT ` + strconv.Itoa(limit)
 		args = []any{strconv.FormatUint(from.xid, 10), from.offset}
 	}
 	rows, err := q.QueryContext(ctx, query, args...)

@@ -227,3 +227,54 @@ func TestTakeoverSendsNothingAgainThatWasAcknowledgedBehindAFailure(t *testing.T
 		}
 	})
 }
+
+// Their transaction ids have one digit more now and then.
+func TestTakeoverKeepsTheOrderOfTransactionsWhoseNumbersDifferInLength(t *testing.T) {
+	w := newTheirs(t, openPostgres(t), false)
+	w.commit(0, 20)
+	_, err := w.db.Exec("UPDATE watermill_" + w.topic + ` SET transaction_id = (89 + "offset")::text::xid8`)
+	w.must(err)
+	out := &sink{}
+	cfg := w.config()
+	cfg.WatchFor, cfg.Relay.BatchSize = time.Millisecond, 3
+	w.takeover(out, cfg)
+	eventually(t, "all are delivered", func() bool { return len(out.all()) == 20 })
+	if !slices.Equal(out.all(), numbers(0, 20)) {
+		t.Errorf("delivered %v", out.all())
+	}
+}
+
+func TestTakeoverReadsAlongTheirIndex(t *testing.T) {
+	eachServer(t, func(t *testing.T, w *theirs) {
+		for n := range 20 {
+			w.commit(500*n, 500*n+500)
+		}
+		db, rec := openRecorded(t, w.mysql)
+		d := forwarder.PostgreSQL
+		if w.mysql {
+			d = forwarder.MySQL
+		}
+		var err error
+		w.outbox, err = forwarder.New(db, forwarder.Config{Prefix: w.prefix, Dialect: d})
+		w.must(err)
+		out := &sink{}
+		cfg := w.config()
+		cfg.WatchFor, cfg.Relay.BatchSize = time.Millisecond, 100
+		_, stop := w.takeover(out, cfg)
+		eventually(t, "some are delivered", func() bool { return len(out.all()) > 300 })
+		w.must(stop())
+		seen := 0
+		for query, args := range rec.args {
+			if !strings.Contains(query, "ORDER BY") {
+				continue
+			}
+			seen++
+			if plan := w.explain(query, args...); strings.Contains(plan, "Sort") || strings.Contains(plan, "filesort") || strings.Contains(plan, "type=ALL") {
+				t.Errorf("%s\n%s", query, plan)
+			}
+		}
+		if seen == 0 {
+			t.Error("no read was seen: this run shows nothing")
+		}
+	})
+}
