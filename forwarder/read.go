@@ -198,15 +198,16 @@ func (l *lane) collect(res *readResult, rows *sql.Rows, scan *scanner, reads []s
 
 // finish says what a read that came to its end has left out.
 func (res *readResult) finish(p readPlan) {
+	if p.kind != byShard {
+		res.through = res.last // and no further: what is above it may not even be numbered yet
+	}
 	switch p.kind {
 	case byStretch: // what lies beyond it was not looked at
 		res.full, res.reached = true, p.to
 		if res.rows == p.limit {
 			res.reached = res.last
 		}
-		res.through = res.reached
 	case byGlance:
-		res.through = res.last
 		if res.rows == p.limit {
 			res.full, res.reached = true, res.last
 		}

@@ -58,10 +58,17 @@ func holes(tb testing.TB, h Harness) {
 		return nil
 	}}
 	cfg := quick()
+	cfg.Sweep, cfg.FloorLag = time.Hour, 10*time.Millisecond
 	cfg.Lanes, cfg.BatchSize = stretching()
 	r := b.relay(newBatched(broker), cfg)
 	b.drained()
 	inOrder(tb, broker.deliveries(), backlogKeys, 2*each)
+	// What comes now has the next ids, which the last stretch has looked at, before
+	// anybody had them.
+	for n := range 40 {
+		b.put("orders", keyed(fmt.Sprintf("then-%d", n), 0))
+		b.eventually("what comes after the backlog is delivered", func() bool { return broker.count() == 2*backlogKeys*each+n+1 })
+	}
 	if r.Stats().Stretches == 0 {
 		tb.Error("nothing was read in stretches: this run shows nothing")
 	}
