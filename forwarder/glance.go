@@ -86,6 +86,12 @@ func (l *lane) tell(res readResult, p readPlan) {
 
 // glanceQuery reads the first rows above the lowest floor of reads.
 func glanceQuery(d sqldialect.Dialect, n sqldialect.Names, reads []shardRead, limit int) (string, []any) {
+	return alongQuery(d, n, "", limit), []any{lowestFloor(reads)}
+}
+
+// alongQuery reads rows above an id along the primary key. It ends its condition
+// with more, which must fit no other index.
+func alongQuery(d sqldialect.Dialect, n sqldialect.Names, more string, limit int) string {
 	table, columns, open, end := n.Table(d, schema.Outbox), recordColumns, "", ""
 	switch d {
 	case sqldialect.PostgreSQL:
@@ -95,8 +101,7 @@ func glanceQuery(d sqldialect.Dialect, n sqldialect.Names, reads []shardRead, li
 		table += " FORCE INDEX (PRIMARY)"
 	default: // the others need no help
 	}
-	query := open + "SELECT " + columns + " FROM " + table + " WHERE id > ? ORDER BY id LIMIT " + strconv.Itoa(limit) + end
-	return d.Bind(query), []any{lowestFloor(reads)}
+	return d.Bind(open + "SELECT " + columns + " FROM " + table + " WHERE id > ?" + more + " ORDER BY id LIMIT " + strconv.Itoa(limit) + end)
 }
 
 func lowestFloor(reads []shardRead) int64 {

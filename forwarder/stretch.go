@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/sluicegate/sluicegate/internal/lease"
-	"github.com/sluicegate/sluicegate/internal/schema"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
 )
 
@@ -43,15 +42,6 @@ func (l *lane) aim(res readResult, held []lease.Held, limit int) {
 // stretchQuery reads the rows of the shards of reads up to the id to. Of the
 // indexes only the primary key fits it: shard + 0 is in none.
 func stretchQuery(d sqldialect.Dialect, n sqldialect.Names, reads []shardRead, to int64, limit int) (string, []any) {
-	table, columns, open, end := n.Table(d, schema.Outbox), recordColumns, "", ""
-	switch d {
-	case sqldialect.PostgreSQL:
-		columns += placeColumn
-		open, end = snapshotRow+"(", ")"
-	case sqldialect.MySQL:
-		table += " FORCE INDEX (PRIMARY)"
-	default: // the others need no help
-	}
 	list := make([]string, 0, len(reads))
 	for shard := range shards { // in order, so that there are few texts to prepare
 		for _, r := range reads {
@@ -60,10 +50,9 @@ func stretchQuery(d sqldialect.Dialect, n sqldialect.Names, reads []shardRead, t
 			}
 		}
 	}
-	only := ""
+	more := " AND id <= ?"
 	if len(list) < shards {
-		only = " AND shard + 0 IN (" + strings.Join(list, ", ") + ")"
+		more += " AND shard + 0 IN (" + strings.Join(list, ", ") + ")"
 	}
-	query := open + "SELECT " + columns + " FROM " + table + " WHERE id > ? AND id <= ?" + only + " ORDER BY id LIMIT " + strconv.Itoa(limit) + end
-	return d.Bind(query), []any{lowestFloor(reads), to}
+	return alongQuery(d, n, more, limit), []any{lowestFloor(reads), to}
 }

@@ -158,7 +158,7 @@ func (t *Takeover) Run(ctx context.Context) error {
 	}
 	defer func() {
 		if r.ahead != nil {
-			<-r.ahead.done // it ends with ctx
+			<-r.ahead.done // one read, which ends with ctx at the latest
 		}
 	}()
 	for ctx.Err() == nil {
