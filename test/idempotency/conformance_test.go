@@ -19,7 +19,7 @@ import (
 
 func TestTheRedisStoreConforms(t *testing.T) {
 	storetest.Run(t, storetest.Harness{
-		Unit: 200 * time.Millisecond,
+		Unit: 200 * time.Millisecond, RealTime: true,
 		New: func(t *testing.T) storetest.Fixture {
 			t.Helper()
 			w := newWire(t, server(t, "REDIS_URL").Host)

@@ -162,3 +162,26 @@ func TestTheSuitePassesAStoreWithoutAFlaw(t *testing.T) {
 		t.Fatalf("failing: %q", failing)
 	}
 }
+
+// The harness of a wall clock on a machine that is slow at first: more time
+// passes than the case lets pass. It passes only because such a case runs again.
+func TestACaseThatASlowMachineSpoiltRunsAgain(t *testing.T) {
+	h := harness(func() *flawed { return &flawed{} })
+	h.RealTime, h.Unit = true, 3*time.Millisecond
+	fresh := h.New
+	late := 0
+	h.New = func(t *testing.T) storetest.Fixture {
+		t.Helper()
+		f := fresh(t)
+		late++
+		if late%2 == 1 {
+			advance := f.Advance
+			f.Advance = func(d time.Duration) {
+				<-time.After(d + h.Unit)
+				advance(4 * d)
+			}
+		}
+		return f
+	}
+	storetest.Run(t, h)
+}
