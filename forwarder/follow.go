@@ -29,7 +29,8 @@ func (r *Relay) floorLag() time.Duration {
 }
 
 // follow moves the windows after a read, and takes out of it the shards where
-// rows may have come to light below the floor: they are read from the start.
+// rows may have come to light below the floor: they are read from an earlier one
+// on.
 func (l *lane) follow(res *readResult, held []lease.Held, now time.Time, sweep bool) {
 	lag := l.relay.floorLag()
 	tracked := l.relay.outbox.cfg.Dialect == sqldialect.PostgreSQL
@@ -64,9 +65,9 @@ func (l *lane) dropVoid(res *readResult, held []lease.Held, sweep bool) {
 	void := map[int]bool{}
 	for _, h := range held {
 		if w := l.windows[h.Part]; w.void(res.seen) {
-			w.restart()
+			w.restart(res.seen)
 			l.relay.stats.rereads.Add(1)
-			void[h.Part] = !sweep // which has read from the start
+			void[h.Part] = !sweep // which has read from the first row on
 			res.void = true
 		}
 	}

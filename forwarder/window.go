@@ -1,6 +1,7 @@
 package forwarder
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -12,7 +13,8 @@ import (
 //
 //   - On PostgreSQL the window knows by name the transactions that were open
 //     when the floor was set (latecomers). As soon as a read cannot find one of
-//     them open any more, it is void, and the shard is read from the start.
+//     them open any more, it is void, and the shard is read from an earlier floor
+//     on, one that was set before that transaction began to write.
 //   - On MySQL the floor trails what was read by the time that a transaction
 //     may stay open.
 //   - On SQLite nobody commits late: there is one writer at a time.
@@ -20,8 +22,19 @@ type window struct {
 	fence      int64 // of the lease that it was made under
 	floor      int64
 	latecomers []uint64
+	marks      []mark   // the floor's and earlier ones, oldest first
 	samples    []sample // oldest first
 }
+
+// mark is a floor and the first transaction that cannot have a row below it.
+type mark struct {
+	floor int64
+	begun uint64
+}
+
+// mostMarks bounds how many are kept. Of the older half every other one goes then:
+// the longer ago, the further apart.
+const mostMarks = 16
 
 // sample notes that all rows up to id were read that could be seen.
 type sample struct {
@@ -73,14 +86,50 @@ func (w *window) adopt(now time.Time, s snapshot, reached int64, lag time.Durati
 	w.floor = max(w.floor, w.samples[n-1].id)
 	w.latecomers = s.before(begun)
 	w.samples = w.samples[n:]
+	w.note(mark{w.floor, begun})
+}
+
+func (w *window) note(m mark) {
+	if len(w.marks) == mostMarks {
+		kept := w.marks[:0]
+		for i, old := range w.marks {
+			if i >= mostMarks/2 || i%2 == 0 {
+				kept = append(kept, old)
+			}
+		}
+		w.marks = kept
+	}
+	w.marks = append(w.marks, m)
 }
 
 // void reports whether a read with snapshot s may have missed rows below the
 // floor.
 func (w *window) void(s snapshot) bool { return slices.ContainsFunc(w.latecomers, s.ended) }
 
-// restart makes the next read begin at the first row.
-func (w *window) restart() { w.floor, w.latecomers, w.samples = 0, nil, nil }
+// restart goes back, after snapshot s has shown the floor to be void, to the
+// latest floor that was set before the first of the transactions that have ended
+// began to write: what that one wrote is above it. The latecomers from before that
+// floor are all still open.
+func (w *window) restart(s snapshot) {
+	ended := uint64(math.MaxUint64)
+	for _, xid := range w.latecomers {
+		if s.ended(xid) {
+			ended = min(ended, xid)
+		}
+	}
+	n := len(w.marks)
+	for n > 0 && w.marks[n-1].begun > ended {
+		n--
+	}
+	w.marks, w.samples = w.marks[:n], nil
+	if n == 0 {
+		w.floor, w.latecomers = 0, nil
+		return
+	}
+	back := w.marks[n-1]
+	w.floor = min(w.floor, back.floor)
+	w.latecomers = slices.DeleteFunc(w.latecomers, func(xid uint64) bool { return xid >= back.begun })
+}
 
 // below keeps the floor below hold, the lowest id that is read and not settled
 // (0 for none), and returns it.

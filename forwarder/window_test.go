@@ -1,7 +1,9 @@
 package forwarder
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -82,6 +84,53 @@ func TestAFloorIsVoidOnceATransactionThatWasOpenBelowItHasEnded(t *testing.T) {
 		if got := w.void(parsed(t, text)); got != void {
 			t.Errorf("with snapshot %s the floor is void: %t, want %t", text, got, void)
 		}
+	}
+}
+
+// A transaction that had not begun when a floor was set has nothing below it.
+func TestAVoidFloorGoesBackToOneFromBeforeTheTransaction(t *testing.T) {
+	start := time.Now()
+	const lag = time.Second
+	w := &window{}
+	adopt := func(second int, id int64, text string) {
+		t.Helper()
+		at := start.Add(time.Duration(second) * 2 * lag)
+		w.observe(at, id, parsed(t, text), lag)
+		w.adopt(at.Add(lag), parsed(t, text), id, lag)
+		if w.floor != id {
+			t.Fatalf("the floor is %d, want %d", w.floor, id)
+		}
+	}
+	adopt(1, 100, "7:20:7")    // 7 is open
+	adopt(2, 200, "7:30:7,25") // 25 has begun since
+	adopt(3, 300, "7:40:7,25,35")
+
+	later := parsed(t, "7:50:7,25") // 35 has ended
+	if !w.void(later) {
+		t.Fatal("the floor is not void though a transaction from before it has ended")
+	}
+	if w.restart(later); w.floor != 200 || !slices.Equal(w.latecomers, []uint64{7, 25}) {
+		t.Errorf("the floor is %d with latecomers %d, want 200 with 7 and 25", w.floor, w.latecomers)
+	}
+	later = parsed(t, "25:60:25,55") // 7 has ended, which was there before all of them
+	if !w.void(later) {
+		t.Fatal("the floor is not void though a transaction from before it has ended")
+	}
+	if w.restart(later); w.floor != 0 || len(w.latecomers) != 0 {
+		t.Errorf("the floor is %d with latecomers %d, want 0 with none", w.floor, w.latecomers)
+	}
+}
+
+func TestOldFloorsAreKeptFurtherApart(t *testing.T) {
+	w := &window{}
+	for n := range 1000 {
+		w.note(mark{int64(n), uint64(n)})
+	}
+	if n := len(w.marks); n > mostMarks || w.marks[0].floor > 900 {
+		t.Errorf("%d marks, the oldest %d", n, w.marks[0].floor)
+	}
+	if !slices.IsSortedFunc(w.marks, func(a, b mark) int { return cmp.Compare(a.floor, b.floor) }) {
+		t.Errorf("out of order: %v", w.marks)
 	}
 }
 
