@@ -29,10 +29,13 @@ const (
 	Lease         = "lease"
 	Inbox         = "inbox"
 	DeadLetter    = "dead_letter"
+	DeadAction    = "dead_letter_action"
 	QueueTopic    = "queue_topic"
 	QueueGroup    = "queue_group"
 	QueueMessage  = "queue_message"
 	QueuePending  = "queue_pending"
+	Task          = "task"
+	Alert         = "alert"
 	migrationsTab = "migration"
 )
 
@@ -46,8 +49,11 @@ type Migration struct {
 // Tables returns all tables, without their prefix.
 func Tables() []string {
 	return []string{
-		Outbox, OutboxHistory, Lease, Inbox, DeadLetter,
-		QueueTopic, QueueGroup, QueueMessage, QueuePending, migrationsTab,
+		Outbox, OutboxHistory, Lease, Inbox, DeadLetter, DeadAction,
+		QueueTopic, QueueGroup, QueueMessage, QueuePending,
+		Task,
+		Alert,
+		migrationsTab,
 	}
 }
 

@@ -1,0 +1,106 @@
+package schedule
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sluicegate/sluicegate/internal/dbtx"
+)
+
+// Settle ends the claim of t as o says: the task is finished, or waits for its
+// next due time. ErrStale where the claim is over; nothing has changed then. An
+// error of the connection leaves open whether it was settled: Settle may be
+// repeated, and answers ErrStale where it was.
+func (s *Schedule) Settle(ctx context.Context, t Task, o Outcome) error {
+	o, err := o.normalize()
+	if err != nil {
+		return err
+	}
+	return s.settled(ctx, t, o)
+}
+
+// SettleTx is Settle within the caller's transaction. Where the task is of a
+// group, the next of it becomes due with the same commit. An error that wraps
+// ErrContended wants a new transaction.
+func (s *Schedule) SettleTx(ctx context.Context, tx dbtx.Executor, t Task, o Outcome) error {
+	o, err := o.normalize()
+	if err != nil {
+		return err
+	}
+	if err := s.settle(ctx, tx, t, o); err != nil {
+		return fmt.Errorf("settle task %d: %w", t.ID, err)
+	}
+	return nil
+}
+
+func (s *Schedule) settled(ctx context.Context, t Task, o Outcome) (err error) {
+	if o.Status.Finished() && t.Group != "" {
+		err = s.inTx(ctx, func(tx *sql.Tx) error { return s.settle(ctx, tx, t, o) })
+	} else {
+		err = again(ctx, func() error { return s.settle(ctx, s.db, t, o) })
+	}
+	if err != nil {
+		return fmt.Errorf("settle task %d: %w", t.ID, err)
+	}
+	return nil
+}
+
+func (s *Schedule) settle(ctx context.Context, x dbtx.Executor, t Task, o Outcome) error {
+	if o.Status == Waiting {
+		delay := o.Delay.Microseconds()
+		return s.one(ctx, x, s.q.again, delay, delay, o.Attempts, blob(o.State), o.Error, t.ID, t.Fence)
+	}
+	args := []any{string(o.Status), o.Attempts, blob(o.State), o.Error, t.ID, t.Fence}
+	if t.Group == "" {
+		return s.one(ctx, x, s.q.finish, args...)
+	}
+	// A task that is not the head may become it between two statements; the head
+	// remains it until it is finished.
+	for _, query := range []string{s.q.finishHead, s.q.finish, s.q.finishHead} {
+		err := s.one(ctx, x, query, args...)
+		if errors.Is(err, ErrStale) {
+			continue
+		}
+		if err != nil || query == s.q.finish {
+			return err
+		}
+		_, err = s.exec(ctx, x, s.q.promote, hash(t.Queue, t.Target, t.Group))
+		return err
+	}
+	return ErrStale
+}
+
+// one runs a statement that is to change one row.
+func (s *Schedule) one(ctx context.Context, x dbtx.Executor, query string, args ...any) error {
+	n, err := s.exec(ctx, x, query, args...)
+	if err == nil && n == 0 {
+		return ErrStale
+	}
+	return err
+}
+
+// Extend lets the lease of t end so long from now. A claim whose lease has run
+// out is still the caller's where nobody has claimed the task since; else ErrStale.
+func (s *Schedule) Extend(ctx context.Context, t Task, lease time.Duration) error {
+	if lease < time.Millisecond || lease > maxDelay {
+		return invalid("lease: %v, use at least 1 ms", lease)
+	}
+	err := again(ctx, func() error { return s.one(ctx, s.db, s.q.extend, lease.Microseconds(), t.ID, t.Fence) })
+	if err != nil {
+		return fmt.Errorf("extend lease of task %d: %w", t.ID, err)
+	}
+	return nil
+}
+
+// Release gives a claimed task back as it was before the claim, in its old place.
+// ErrStale where the claim is over.
+func (s *Schedule) Release(ctx context.Context, t Task) error {
+	err := again(ctx, func() error { return s.one(ctx, s.db, s.q.release, t.ID, t.Fence) })
+	if err != nil {
+		return fmt.Errorf("release task %d: %w", t.ID, err)
+	}
+	return nil
+}
