@@ -49,7 +49,9 @@ func apply(ctx context.Context, conn *sql.Conn, d sqldialect.Dialect, n sqldiale
 			continue
 		}
 		for _, s := range m.Statements {
-			if _, err := conn.ExecContext(ctx, s); err != nil {
+			// What a run that was cut off has added is there: MySQL's DDL commits by
+			// itself, and has no ADD COLUMN IF NOT EXISTS.
+			if _, err := conn.ExecContext(ctx, s); err != nil && !d.IsAdded(err) {
 				return 0, fmt.Errorf("apply migration %04d_%s: %w", m.Version, m.Name, err)
 			}
 		}

@@ -73,6 +73,13 @@ func (d Dialect) IsDuplicate(err error) bool {
 	}
 }
 
+// IsAdded reports whether err says that the column or the index to be added is
+// there: 1060 and 1061 in MySQL. The others have words for it, or transactions.
+func (d Dialect) IsAdded(err error) bool {
+	c, ok := codeOf(err)
+	return ok && d == MySQL && (c.number == 1060 || c.number == 1061)
+}
+
 // IsContention reports whether err is a lost race that a fresh transaction
 // can win: a deadlock, a serialisation failure, a lock time-out, a busy database.
 func (d Dialect) IsContention(err error) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -12,6 +13,7 @@ import (
 	"github.com/sluicegate/sluicegate/internal/event"
 	"github.com/sluicegate/sluicegate/internal/failure"
 	"github.com/sluicegate/sluicegate/internal/header"
+	"github.com/sluicegate/sluicegate/internal/parked"
 	"github.com/sluicegate/sluicegate/internal/text"
 )
 
@@ -133,11 +135,27 @@ func (s *setter) letter(ctx context.Context, d *delivery.Delivery, received *mes
 	if key == "" {
 		key = received.Metadata.Get(header.IdempotencyKey)
 	}
-	return Letter{
+	l := Letter{
 		Consumer: d.Consumer, Handler: d.Handler, Topic: d.Topic,
 		Subscriber: message.SubscriberNameFromCtx(ctx), Key: key, Message: received,
 		Reason: text.Short(err.Error(), s.cfg.MaxReason), Err: err, Attempts: attempts, At: time.Now(),
 	}
+	if e := parked.From(ctx); e != nil {
+		l.Epoch, l.Previous, l.Attempts = e.Epoch, e.Letter, history(e.Attempts, attempts)
+		if l.Subscriber == "" {
+			l.Subscriber = e.Subscriber
+		}
+	}
+	return l
+}
+
+// history is what was tried before the message was parked, and since: who calls
+// the handler may already have put the former in front.
+func history(before, since []Attempt) []Attempt {
+	known := func(a Attempt) bool {
+		return slices.ContainsFunc(since, func(b Attempt) bool { return a.Number == b.Number && a.StartedAt.Equal(b.StartedAt) })
+	}
+	return append(slices.DeleteFunc(slices.Clone(before), known), since...)
 }
 
 // put stores l although the message's context may end meanwhile: the handler

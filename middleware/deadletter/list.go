@@ -2,115 +2,169 @@ package deadletter
 
 import (
 	"context"
-	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
-	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/sluicegate/sluicegate/internal/sqldialect"
 )
 
-// The bounds of Filter.Limit.
-const (
-	DefaultLimit = 100
-	MaxLimit     = 1000
-)
+// scanLimit is how many letters one Page reads at most to find a text.
+const scanLimit = 20_000
 
-// Filter selects letters. The zero value selects all.
-type Filter struct {
-	Consumer string // default: any
-	Handler  string // default: any
-	Topic    string // default: any
-	After    int64  // only ids greater than this: the last of the page before
-	Limit    int    // of List: page size, default 100, at most 1000; Count ignores it
+// Page is a part of a list.
+type Page struct {
+	Letters []Letter
+	// Next is what After of the next page is, or, with Newest, Before; 0 where
+	// nothing follows. A page may have fewer letters than its limit, or none,
+	// and still have a Next: a text was looked for in so many letters and not in
+	// the others yet.
+	Next int64
 }
 
-func (f Filter) where() (string, []any) {
-	var text strings.Builder
-	var args []any
-	for _, c := range []struct{ column, value string }{{"consumer", f.Consumer}, {"handler", f.Handler}, {"topic", f.Topic}} {
-		if c.value != "" {
-			text.WriteString(" AND " + c.column + " = ?")
-			args = append(args, column(c.value))
-		}
-	}
-	if f.After > 0 {
-		text.WriteString(" AND id > ?")
-		args = append(args, f.After)
-	}
-	return text.String(), args
-}
-
-// List returns a page of the letters that f selects, oldest first.
-func (s *SQLStore) List(ctx context.Context, f Filter) (_ []Letter, err error) {
-	switch {
-	case f.Limit == 0:
-		f.Limit = DefaultLimit
-	case f.Limit < 0 || f.Limit > MaxLimit:
-		return nil, fmt.Errorf("list dead letters: Filter.Limit: %d is not within 1 and %d", f.Limit, MaxLimit)
-	}
-	where, args := f.where()
-	rows, err := s.db.QueryContext(ctx, s.dialect.Bind(fmt.Sprintf("%s%s ORDER BY id LIMIT %d", s.query, where, f.Limit)), args...)
+// List returns a page of the letters that f selects, in the order of their ids.
+// It is complete: fewer letters than f.Limit are all that there are. With
+// Filter.Text this may have to read all letters; Page does not.
+func (s *SQLStore) List(ctx context.Context, f Filter) ([]Letter, error) {
+	f, err := f.check()
 	if err != nil {
 		return nil, fmt.Errorf("list dead letters: %w", err)
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
 	var out []Letter
-	for rows.Next() {
-		l, err := scan(rows)
+	for want := f.Limit; ; {
+		page, err := s.page(ctx, f)
 		if err != nil {
 			return nil, fmt.Errorf("list dead letters: %w", err)
 		}
-		out = append(out, l)
+		out = append(out, page.Letters...)
+		if len(out) >= want || page.Next == 0 {
+			return out, nil
+		}
+		f = f.next(page.Next)
+		f.Limit = want - len(out)
 	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("list dead letters: %w", err)
-	}
-	return out, nil
 }
 
-// Get returns one letter, or an error that wraps ErrNotFound.
+// Page is List with bounded work: with Filter.Text it reads at most 20,000 of
+// the letters that the other fields select.
+func (s *SQLStore) Page(ctx context.Context, f Filter) (Page, error) {
+	f, err := f.check()
+	if err != nil {
+		return Page{}, fmt.Errorf("list dead letters: %w", err)
+	}
+	page, err := s.page(ctx, f)
+	if err != nil {
+		return Page{}, fmt.Errorf("list dead letters: %w", err)
+	}
+	return page, nil
+}
+
+// page is Page for a checked filter.
+func (s *SQLStore) page(ctx context.Context, f Filter) (Page, error) {
+	ids, next, err := s.ids(ctx, f)
+	if err != nil || len(ids) == 0 {
+		return Page{Next: next}, err
+	}
+	letters, err := s.load(ctx, ids, f)
+	return Page{Letters: letters, Next: next}, err
+}
+
+// ids returns the ids of a page and its Next. The indexes answer it, but for a
+// text, which is looked for in the next scanLimit letters of the others.
+func (s *SQLStore) ids(ctx context.Context, f Filter) (ids []int64, next int64, err error) {
+	end := int64(0)
+	if f.Text != "" {
+		where, args := f.where()
+		found, err := s.queryInts(ctx, 1, fmt.Sprintf("SELECT id FROM %s WHERE %s ORDER BY %s LIMIT 1 OFFSET %d", s.table, where, f.order(), scanLimit-1), args...)
+		if err != nil {
+			return nil, 0, err
+		}
+		if len(found) > 0 {
+			end = found[0][0]
+		}
+	}
+	where, args := f.all(s.dialect)
+	if end > 0 {
+		bound := " AND id <= ?"
+		if f.Newest {
+			bound = " AND id >= ?"
+		}
+		where, args = where+bound, append(args, end)
+	}
+	found, err := s.queryInts(ctx, 1, fmt.Sprintf("SELECT id FROM %s WHERE %s ORDER BY %s LIMIT %d", s.table, where, f.order(), f.Limit), args...)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, row := range found {
+		ids = append(ids, row[0])
+	}
+	if len(ids) == f.Limit {
+		end = ids[len(ids)-1]
+	}
+	return ids, end, nil
+}
+
+// load returns the letters with these ids in the order of f; those that are gone
+// are left out.
+func (s *SQLStore) load(ctx context.Context, ids []int64, f Filter) (_ []Letter, err error) {
+	columns := full
+	if f.Brief {
+		columns = brief
+	}
+	query, args := s.byID("SELECT "+columns+" FROM "+s.table, ids)
+	rows, err := s.db.QueryContext(ctx, s.dialect.Bind(query+" ORDER BY "+f.order()), args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	out := make([]Letter, 0, len(ids))
+	for rows.Next() {
+		l, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, l)
+	}
+	return out, rows.Err()
+}
+
+// byID puts the ids behind a statement.
+func (s *SQLStore) byID(statement string, ids []int64, args ...any) (string, []any) {
+	for _, id := range ids {
+		args = append(args, id)
+	}
+	var b strings.Builder
+	b.WriteString(statement)
+	b.WriteString(" WHERE id IN (")
+	b.WriteString(sqldialect.List(len(ids)))
+	b.WriteString(")")
+	return b.String(), args
+}
+
+// Get returns one letter of any status, whole, or an error that wraps
+// ErrNotFound.
 func (s *SQLStore) Get(ctx context.Context, id int64) (Letter, error) {
-	l, err := scan(s.db.QueryRowContext(ctx, s.dialect.Bind(s.query+" AND id = ?"), id))
+	letters, err := s.load(ctx, []int64{id}, Filter{})
 	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return Letter{}, fmt.Errorf("%w: %d", ErrNotFound, id)
 	case err != nil:
 		return Letter{}, fmt.Errorf("get dead letter %d: %w", id, err)
+	case len(letters) == 0:
+		return Letter{}, fmt.Errorf("%w: %d", ErrNotFound, id)
 	}
-	return l, nil
+	return letters[0], nil
 }
 
 // Count returns how many letters f selects.
 func (s *SQLStore) Count(ctx context.Context, f Filter) (int64, error) {
-	where, args := f.where()
-	var n int64
-	if err := s.db.QueryRowContext(ctx, s.dialect.Bind(s.count+where), args...).Scan(&n); err != nil {
+	f.Limit = 0
+	f, err := f.check()
+	if err != nil {
 		return 0, fmt.Errorf("count dead letters: %w", err)
 	}
-	return n, nil
-}
-
-func scan(row interface{ Scan(...any) error }) (Letter, error) {
-	var (
-		l                       Letter
-		uuid, headers, attempts string
-		payload                 []byte
-		at                      int64
-	)
-	err := row.Scan(&l.ID, &l.Consumer, &l.Handler, &l.Topic, &l.Key, &uuid, &payload, &headers, &l.Reason, &attempts, &at)
+	where, args := f.all(s.dialect)
+	found, err := s.queryInts(ctx, 1, "SELECT COUNT(*) FROM "+s.table+" WHERE "+where, args...)
 	if err != nil {
-		return Letter{}, err
+		return 0, fmt.Errorf("count dead letters: %w", err)
 	}
-	l.Message = message.NewMessage(uuid, payload)
-	if l.Message.Metadata, err = decodeHeaders(headers); err != nil {
-		return Letter{}, fmt.Errorf("dead letter %d: %w", l.ID, err)
-	}
-	if err := json.Unmarshal([]byte(attempts), &l.Attempts); err != nil {
-		return Letter{}, fmt.Errorf("dead letter %d: decode attempts: %w", l.ID, err)
-	}
-	l.At = time.UnixMicro(at).UTC()
-	return l, nil
+	return found[0][0], nil
 }

@@ -1,24 +1,22 @@
-package deadletter
+package header
 
 import (
 	"encoding/json"
 	"fmt"
 	"unicode/utf8"
-
-	"github.com/ThreeDotsLabs/watermill/message"
 )
 
-// raw is a metadata value that is not UTF-8, which JSON would replace: brokers
-// carry headers as bytes, and a letter keeps them as they were.
+// raw is a value that is not UTF-8, which JSON would replace: brokers carry
+// headers as bytes, and what is stored keeps them as they were.
 type raw struct {
 	Base64 []byte `json:"base64"`
 }
 
-// encodeHeaders returns metadata as a JSON object of texts, and of {"base64":…}
-// where a value is not one. A key that is not UTF-8 loses its invalid bytes.
-func encodeHeaders(m message.Metadata) (string, error) {
-	object := make(map[string]any, len(m))
-	for k, v := range m {
+// Encode returns metadata as a JSON object of texts, and of {"base64":…} where
+// a value is not one. A key that is not UTF-8 loses its invalid bytes.
+func Encode(metadata map[string]string) (string, error) {
+	object := make(map[string]any, len(metadata))
+	for k, v := range metadata {
 		if utf8.ValidString(v) {
 			object[k] = v
 		} else {
@@ -32,12 +30,13 @@ func encodeHeaders(m message.Metadata) (string, error) {
 	return string(b), nil
 }
 
-func decodeHeaders(s string) (message.Metadata, error) {
+// Decode reads what Encode wrote.
+func Decode(s string) (map[string]string, error) {
 	var object map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(s), &object); err != nil {
 		return nil, fmt.Errorf("decode metadata: %w", err)
 	}
-	m := make(message.Metadata, len(object))
+	m := make(map[string]string, len(object))
 	for k, v := range object {
 		var text string
 		if err := json.Unmarshal(v, &text); err == nil {
