@@ -42,6 +42,7 @@ type Delivery struct {
 	replayed bool
 	outgoing []func(*message.Message)
 	received *Snapshot
+	uses     []string // dependencies that the running attempt has named
 }
 
 // Scope is consumer and handler as the inbox, events and dead letters name

@@ -30,6 +30,11 @@ const (
 	Unmarked Kind = "unmarked"
 	// Split: a batch failed and was rolled back; its messages are handled one by one.
 	Split Kind = "split"
+	// CircuitOpened: a dependency of a handler fails for several keys; its
+	// messages wait until probes succeed.
+	CircuitOpened Kind = "circuit_opened"
+	// CircuitClosed: probes have succeeded; the handler's messages go on.
+	CircuitClosed Kind = "circuit_closed"
 	// Handled: the handler's effect is committed, or marked done.
 	Handled Kind = "handled"
 )
@@ -44,6 +49,8 @@ type Event struct {
 	Attempt   int           // 1 for the first attempt, 0 where none was made
 	Delay     time.Duration // Retried: the true delay before the next attempt
 	Err       error         // what failed, where something did
+
+	Dependency string // CircuitOpened, CircuitClosed: its name; empty: the handler as a whole
 }
 
 // Observer receives events. It is called on the handler's goroutine and must

@@ -18,6 +18,15 @@ var ErrPermanent = errors.New("permanent failure")
 // ErrUnavailable is what errors.Is finds in an error marked by Unavailable.
 var ErrUnavailable = errors.New("dependency unavailable")
 
+// ErrTimeout is what errors.Is finds in a time-out that we imposed on a handler.
+// It is an attempt like any other, whatever the handler made of it: never the
+// absence of a dependency.
+var ErrTimeout = errors.New("handler timed out")
+
+// ErrBusy is what errors.Is finds where another delivery of the same key is at
+// work: it says nothing about the message, nor about a dependency.
+var ErrBusy = errors.New("another delivery of this key is being handled")
+
 type mark struct {
 	err  error
 	kind error

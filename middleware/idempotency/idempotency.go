@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/sluicegate/sluicegate/internal/dbtx"
+	"github.com/sluicegate/sluicegate/internal/failure"
 	"github.com/sluicegate/sluicegate/internal/idemstore"
 )
 
@@ -64,7 +65,7 @@ var (
 	ErrContended = idemstore.ErrContended
 	// ErrBusy says that another delivery of the same key is at work. It is
 	// marked as unavailable: the message goes back and spends no attempt.
-	ErrBusy = errors.New("another delivery of this key is being handled")
+	ErrBusy = failure.ErrBusy
 	// ErrMismatch says that the key is known with another payload. It is
 	// marked as permanent.
 	ErrMismatch = errors.New("idempotency key is known with another payload")

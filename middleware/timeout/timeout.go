@@ -2,7 +2,6 @@ package timeout
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -17,7 +16,7 @@ const Default = 30 * time.Second
 
 // ErrTimeout is what errors.Is finds in a time-out that this middleware
 // imposed, both in its error and in context.Cause of the handler's context.
-var ErrTimeout = errors.New("handler timed out")
+var ErrTimeout = failure.ErrTimeout
 
 // Error is the handler's error after the deadline.
 type Error struct {
