@@ -40,6 +40,8 @@ type Delivery struct {
 	attempts []Record
 	current  int
 	replayed bool
+	resumed  bool
+	base     int // attempts made before the message was parked and while it was
 	outgoing []func(*message.Message)
 	received *Snapshot
 	uses     []string // dependencies that the running attempt has named
@@ -145,6 +147,30 @@ func (d *Delivery) Replayed() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.replayed
+}
+
+// Resume says that the message was parked after base attempts, which were made
+// in earlier deliveries: this one is attempt base+1, and its only one. Who says
+// so holds the task of the message. It is called before the delivery is handed
+// to the chain.
+func (d *Delivery) Resume(base int) {
+	if d == nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.resumed, d.base = true, max(base, 0)
+}
+
+// Resumed reports whether Resume was called, and how many attempts were made
+// before this delivery.
+func (d *Delivery) Resumed() (base int, ok bool) {
+	if d == nil {
+		return 0, false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.base, d.resumed
 }
 
 // OnOutgoing registers f to prepare each produced message before an inner

@@ -20,13 +20,30 @@ func TestANilDeliveryTakesEverything(t *testing.T) {
 	d.Begin(1)
 	d.Add(1, time.Now(), 0, nil)
 	d.Replay()
+	d.Resume(3)
 	d.OnOutgoing(nil)
 	d.Outgoing(message.NewMessage("1", nil))
 	if d != nil || d.Key() != "" || d.Attempt() != 0 || d.Attempts() != nil || d.Replayed() || d.Scope() != "" {
 		t.Fatal("a nil delivery must know nothing")
 	}
+	if base, ok := d.Resumed(); ok || base != 0 {
+		t.Fatal("a nil delivery must know nothing")
+	}
 	if n := delivery.Attempt(context.Background()); n != 0 {
 		t.Fatalf("attempt %d on a context without a delivery", n)
+	}
+}
+
+func TestADeliveryByATaskKnowsTheAttemptsBefore(t *testing.T) {
+	d := &delivery.Delivery{}
+	if base, ok := d.Resumed(); ok || base != 0 {
+		t.Fatalf("an ordinary one: %d, %v", base, ok)
+	}
+	for given, want := range map[int]int{0: 0, 3: 3, -1: 0} {
+		d.Resume(given)
+		if base, ok := d.Resumed(); !ok || base != want {
+			t.Errorf("after %d attempts: %d, %v", given, base, ok)
+		}
 	}
 }
 

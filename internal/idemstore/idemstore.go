@@ -11,6 +11,13 @@
 //	   │ release         │ │ claim after the lease (takeover, attempt + 1)
 //	released ◀───────────┘ │
 //	   └───────claim───────┘        released/absent ──transition──▶ parked, dead
+//
+// Who holds the task of a parked message claims with Claim.Resume; for everybody
+// else the record stays parked meanwhile:
+//
+//	parked, absent, released ──claim to resume──▶ resumed ──complete──▶ done
+//	   ▲                                             │ claim to resume after the lease
+//	   └──────────────────release────────────────────┘
 package idemstore
 
 import (
@@ -37,7 +44,10 @@ const (
 	Released   State = "released"   // an attempt failed, the next may claim
 	Done       State = "done"       // the effect is there
 	Parked     State = "parked"     // waits in the schedule, duplicates do not run
-	Dead       State = "dead"       // dead-lettered, duplicates do not run
+	// Resumed is a state of rows only: parked, and claimed by who holds the task.
+	// Its owner's Record says Processing, everybody else's Parked.
+	Resumed State = "resumed"
+	Dead    State = "dead" // dead-lettered, duplicates do not run
 )
 
 // Verdict is the answer to a claim.
@@ -77,6 +87,12 @@ type Claim struct {
 	// that counts attempts which leave no record (those of a transaction that
 	// was rolled back). 0 leaves the counting to the store.
 	Attempt int64
+	// Resume says that the caller holds the task of a parked message: the claim
+	// also wins a record that is Parked. What it wins is parked again by a
+	// Release, or by the end of the lease: a claim without Resume finds it
+	// Finished and Parked all the while, as a duplicate does not run. The record
+	// lives at least as long as it would have without the claim.
+	Resume bool
 }
 
 // Record is what a claim found.
@@ -94,7 +110,7 @@ type Record struct {
 type Transition struct {
 	// From holds the states allowed now. Absent allows a missing record;
 	// Processing allows one whose lease has ended, never a live one.
-	From      []State
+	From      []State       // a record to resume whose lease has ended is both Processing and Parked
 	To        State         // Released, Parked or Dead
 	Epoch     int64         // the epoch that the record must have now; 0 for a missing one
 	NextEpoch bool          // add one to the epoch
@@ -129,8 +145,8 @@ type Store interface {
 	// It succeeds after the lease as long as nobody else has claimed; otherwise
 	// it returns ErrLeaseLost.
 	Complete(ctx context.Context, k Key, token string, result []byte, retention time.Duration) error
-	// Release gives an unfinished record up, keeping its attempt number. It
-	// returns ErrLeaseLost where the record is not the caller's.
+	// Release gives an unfinished record up, keeping its attempt number; one that
+	// was claimed to resume is parked again. It returns ErrLeaseLost where the record is not the caller's.
 	Release(ctx context.Context, k Key, token string) error
 	// Transition moves the record of k, or returns ErrConflict.
 	Transition(ctx context.Context, k Key, t Transition) error

@@ -37,10 +37,11 @@ func (r Row) Claim(c Claim, now int64) (Row, Record) {
 		return r, r.record(Mismatch)
 	}
 	verdict := Won
-	switch r.State {
-	case Done, Parked, Dead:
+	old := r
+	switch {
+	case r.State == Done, r.State == Dead, !c.Resume && (r.State == Parked || r.State == Resumed):
 		return r, r.record(Finished)
-	case Processing:
+	case r.State == Processing, r.State == Resumed:
 		switch {
 		case r.Token == c.Token:
 			verdict = Mine
@@ -51,7 +52,7 @@ func (r Row) Claim(c Claim, now int64) (Row, Record) {
 		default:
 			verdict = Takeover
 		}
-	default: // absent or released
+	default: // absent, released, or parked and to be resumed
 	}
 	if verdict != Mine {
 		r.Attempt = max(r.Attempt+1, c.Attempt)
@@ -62,11 +63,28 @@ func (r Row) Claim(c Claim, now int64) (Row, Record) {
 	}
 	r.LeaseUntil = now + c.Lease.Microseconds()
 	r.ExpiresAt = r.LeaseUntil + c.Retention.Microseconds()
+	if c.Resume {
+		r.State = Resumed
+		if old.State != Absent && old.ExpiresAt == 0 {
+			r.ExpiresAt = r.LeaseUntil + Ages.Microseconds()
+		}
+		r.ExpiresAt = max(r.ExpiresAt, old.ExpiresAt)
+	}
 	return r, r.record(verdict)
 }
 
+// Ages is how long a record is kept that was parked for good and has been
+// resumed since: a lease needs an end to count from.
+const Ages = 100 * 365 * 24 * time.Hour
+
 func (r Row) record(v Verdict) Record {
 	rec := Record{Verdict: v, State: r.State, Attempt: r.Attempt, Epoch: r.Epoch}
+	if r.State == Resumed {
+		rec.State = Processing
+		if v == Finished {
+			rec.State = Parked
+		}
+	}
 	if v == Finished && r.State == Done {
 		rec.Result = slices.Clone(r.Result)
 	}
@@ -74,7 +92,7 @@ func (r Row) record(v Verdict) Record {
 }
 
 func (r Row) owned(token string) bool {
-	return r.State == Processing && r.Token == token && token != ""
+	return (r.State == Processing || r.State == Resumed) && r.Token == token && token != ""
 }
 
 // Extend lengthens the lease, and the record's life by as much.
@@ -104,12 +122,16 @@ func (r Row) Complete(token string, result []byte, retention time.Duration, now 
 	return r, nil
 }
 
-// Release gives the row up.
+// Release gives the row up, or parks it again.
 func (r Row) Release(token string, now int64) (Row, error) {
 	if r = r.Live(now); !r.owned(token) {
 		return r, ErrLeaseLost
 	}
-	r.State, r.Token, r.LeaseUntil = Released, "", 0
+	state := Released
+	if r.State == Resumed {
+		state = Parked
+	}
+	r.State, r.Token, r.LeaseUntil = state, "", 0
 	return r, nil
 }
 
@@ -117,9 +139,9 @@ func (r Row) Release(token string, now int64) (Row, error) {
 func (r Row) Transition(t Transition, now int64) (Row, error) {
 	r = r.Live(now)
 	switch {
-	case !slices.Contains(t.From, r.State):
+	case !r.among(t.From):
 		return r, fmt.Errorf("%w: it is %s", ErrConflict, describe(r.State))
-	case r.State == Processing && r.LeaseUntil > now:
+	case r.LeaseUntil > now && (r.State == Processing || r.State == Resumed):
 		return r, fmt.Errorf("%w: it is processing and its lease has not ended", ErrConflict)
 	case r.Epoch != t.Epoch:
 		return r, fmt.Errorf("%w: it is in epoch %d, not %d", ErrConflict, r.Epoch, t.Epoch)
@@ -132,6 +154,13 @@ func (r Row) Transition(t Transition, now int64) (Row, error) {
 		r.ExpiresAt = now + t.Retention.Microseconds()
 	}
 	return r, nil
+}
+
+func (r Row) among(states []State) bool {
+	if r.State == Resumed {
+		return slices.Contains(states, Processing) || slices.Contains(states, Parked)
+	}
+	return slices.Contains(states, r.State)
 }
 
 func describe(s State) string {

@@ -32,7 +32,8 @@ type BatchFunc func(ctx context.Context, msgs []*message.Message) error
 // Where fn returns an error or panics, or the database fails, the whole batch is
 // rolled back, and each of its messages goes on to the wrapped handler; so does
 // a message at once whose record asks for a decision of its own (another
-// delivery is at work, a former one failed, another payload) or that has no key.
+// delivery is at work, a former one failed, another payload), that has no key or
+// that was parked and is handled again.
 // A batch that failed is no attempt. A delivery whose context ends while it
 // waits for its turn goes on to the wrapped handler too, which then finds the
 // context over; once its batch is at work, it waits for the result.
@@ -97,6 +98,9 @@ type member struct {
 func (b *batcher) handle(next message.HandlerFunc, msg *message.Message) ([]*message.Message, error) {
 	d, undo := delivery.Ensure(msg)
 	defer undo()
+	if _, ok := d.Resumed(); ok {
+		return next(msg) // its failure is its own, and counts
+	}
 	key, err := keyOf(b.cfg.Key, b.cfg.Consumer, b.cfg.Handler, d, msg)
 	if err != nil || msg.Context().Err() != nil {
 		return next(msg) // which says what is wrong

@@ -81,6 +81,7 @@ func (c *claimer) handle(next message.HandlerFunc, msg *message.Message) ([]*mes
 	d.SetKey(key.ID)
 	w := &work{claimer: c, msg: msg, d: d}
 	w.claim = Claim{Key: key, Token: c.token(), Lease: c.cfg.Lease, Retention: c.cfg.Retention}
+	resume(d, &w.claim)
 	if c.cfg.Fingerprint != nil {
 		w.claim.Fingerprint = c.cfg.Fingerprint(msg)
 	}
@@ -89,6 +90,9 @@ func (c *claimer) handle(next message.HandlerFunc, msg *message.Message) ([]*mes
 	}
 	switch w.rec.Verdict {
 	case Finished:
+		if err := unresumed(w.claim, w.rec); err != nil {
+			return nil, err
+		}
 		return w.duplicate(d)
 	case Mismatch:
 		return nil, failure.Permanent(&MismatchError{Key: key})
@@ -100,6 +104,24 @@ func (c *claimer) handle(next message.HandlerFunc, msg *message.Message) ([]*mes
 	default: // ours
 	}
 	return w.run(next)
+}
+
+// resume asks to go on with a parked message, where d is a delivery by its task.
+func resume(d *delivery.Delivery, c *Claim) {
+	if base, ok := d.Resumed(); ok {
+		c.Resume, c.Attempt = true, max(c.Attempt, int64(base)+1)
+	}
+}
+
+var errUnresumed = errors.New("the idempotency store did not resume a parked record")
+
+// unresumed is the error of a store that does not know Claim.Resume: what it
+// finds parked is no effect that exists, and an ack would lose the message.
+func unresumed(c Claim, rec Record) error {
+	if c.Resume && rec.State == Parked {
+		return failure.Unavailable(fmt.Errorf("handler %q: %w", c.Key.Handler, errUnresumed))
+	}
+	return nil
 }
 
 // busyPolicy spreads the claims of those who wait for one record.

@@ -73,6 +73,7 @@ func (t *transactor) handle(next message.HandlerFunc, msg *message.Message) ([]*
 	}
 	d.SetKey(key.ID)
 	claim := Claim{Key: key, Retention: t.cfg.Retention, Attempt: int64(d.Attempt())}
+	resume(d, &claim)
 	if t.cfg.Fingerprint != nil {
 		claim.Fingerprint = t.cfg.Fingerprint(msg)
 	}
@@ -122,6 +123,9 @@ func (a *attempt) inTx(ctx context.Context, tx dbtx.Tx, next message.HandlerFunc
 		a.again = true
 		return &busyError{key: a.claim.Key}
 	case Finished:
+		if err := unresumed(a.claim, a.rec); err != nil {
+			return err
+		}
 		return errNothing
 	case Mismatch:
 		return &MismatchError{Key: a.claim.Key}

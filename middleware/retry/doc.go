@@ -21,6 +21,10 @@
 // a Permanent error, or one that Config.Retryable refuses, is returned as it is
 // after the attempt that it came from.
 //
+// A message that was parked and is handled again by its task gets exactly one
+// attempt in each such delivery, numbered on from those before, and then the
+// *ExhaustedError: when the next one is made is the business of the parking.
+//
 // # The message between attempts
 //
 // Each attempt starts with the UUID, metadata, payload slice and context that

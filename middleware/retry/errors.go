@@ -11,7 +11,7 @@ import (
 
 // ExhaustedError says that the last attempt failed too.
 type ExhaustedError struct {
-	Attempts int   // how many were made
+	Attempts int   // how many were made, those before a resumed delivery included
 	Err      error // the last one's error
 }
 

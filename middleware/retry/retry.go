@@ -45,7 +45,11 @@ func (r *run) handle(msg *message.Message, h message.HandlerFunc) ([]*message.Me
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("not attempted: %w", context.Cause(ctx))
 	}
-	for n := 1; ; n++ {
+	n, last := 1, r.cfg.MaxAttempts
+	if base, ok := r.delivery.Resumed(); ok {
+		n, last = base+1, base+1
+	}
+	for ; ; n++ {
 		out, err := r.attempt(msg, h, n)
 		switch {
 		case err == nil:
@@ -54,7 +58,7 @@ func (r *run) handle(msg *message.Message, h message.HandlerFunc) ([]*message.Me
 			return nil, err
 		case failure.IsPermanent(err), r.cfg.Retryable != nil && !r.cfg.Retryable(err):
 			return nil, err
-		case n >= r.cfg.MaxAttempts:
+		case n >= last:
 			return nil, &ExhaustedError{Attempts: n, Err: err}
 		}
 		delay := r.delay(n, err)

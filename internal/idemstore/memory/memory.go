@@ -183,7 +183,7 @@ type more struct {
 }
 
 // states are numbered by their place.
-var states = [...]idemstore.State{idemstore.Absent, idemstore.Processing, idemstore.Released, idemstore.Done, idemstore.Parked, idemstore.Dead}
+var states = [...]idemstore.State{idemstore.Absent, idemstore.Processing, idemstore.Released, idemstore.Done, idemstore.Parked, idemstore.Dead, idemstore.Resumed}
 
 func (e *entry) row() idemstore.Row {
 	r := idemstore.Row{

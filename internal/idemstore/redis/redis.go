@@ -90,7 +90,7 @@ func (s *Store) Claim(ctx context.Context, c idemstore.Claim) (idemstore.Record,
 	if !errors.Is(err, goredis.Nil) {
 		return idemstore.Record{}, fmt.Errorf("claim in redis: %w", mark(ctx, err))
 	}
-	reply, err := s.run(ctx, claimScript, c.Key, c.Token, c.Fingerprint, millis(c.Lease), millis(c.Retention), c.Attempt)
+	reply, err := s.run(ctx, claimScript, c.Key, c.Token, c.Fingerprint, millis(c.Lease), millis(c.Retention), c.Attempt, flag(c.Resume))
 	if err != nil {
 		return idemstore.Record{}, fmt.Errorf("claim in redis: %w", err)
 	}
@@ -143,11 +143,7 @@ func (s *Store) Transition(ctx context.Context, k idemstore.Key, t idemstore.Tra
 	if err := t.Validate(); err != nil {
 		return err
 	}
-	next := 0
-	if t.NextEpoch {
-		next = 1
-	}
-	args := []any{string(t.To), t.Epoch, next, millis(t.Retention)}
+	args := []any{string(t.To), t.Epoch, flag(t.NextEpoch), millis(t.Retention)}
 	for _, from := range t.From {
 		args = append(args, string(from))
 	}
@@ -171,6 +167,13 @@ func (s *Store) run(ctx context.Context, script *goredis.Script, k idemstore.Key
 		return nil, mark(ctx, err)
 	}
 	return reply, nil
+}
+
+func flag(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // millis rounds up: a lease must not become none.

@@ -204,11 +204,11 @@ func (s *Store) keys(ctx context.Context, x rows, query string, args ...any) (ma
 // claim of its own must decide about, the undecided record.
 func (s *Store) readBatch(ctx context.Context, x rows, claims []idemstore.Claim, there map[string]bool) (map[string]idemstore.Record, error) {
 	asked := make([]idemstore.Claim, 0, len(there))
-	prints := make(map[string]string, len(there))
+	byID := make(map[string]idemstore.Claim, len(there))
 	for _, c := range claims {
 		if there[c.Key.ID] {
 			asked = append(asked, c)
-			prints[c.Key.ID] = c.Fingerprint
+			byID[c.Key.ID] = c
 		}
 	}
 	query, args := s.readArgs(asked)
@@ -228,13 +228,25 @@ func (s *Store) readBatch(ctx context.Context, x rows, claims []idemstore.Claim,
 		if err := found.Scan(&key, &state, &mark, &live); err != nil {
 			return nil, err
 		}
-		over := state == idemstore.Done || state == idemstore.Parked || state == idemstore.Dead
-		if want := prints[key]; live && over && (want == "" || mark == "" || want == mark) {
-			rec = idemstore.Record{Verdict: idemstore.Finished, State: state}
+		c := byID[key]
+		if final, over := finished(state, c); live && over && (c.Fingerprint == "" || mark == "" || c.Fingerprint == mark) {
+			rec = idemstore.Record{Verdict: idemstore.Finished, State: final}
 		}
 		known[key] = rec
 	}
 	return known, found.Err()
+}
+
+// finished says whether c finds a live record in state over, and as what.
+func finished(state idemstore.State, c idemstore.Claim) (idemstore.State, bool) {
+	switch state {
+	case idemstore.Done, idemstore.Dead:
+		return state, true
+	case idemstore.Parked, idemstore.Resumed:
+		return idemstore.Parked, !c.Resume
+	default:
+		return state, false
+	}
 }
 
 func (s *Store) readArgs(claims []idemstore.Claim) (query string, args []any) {

@@ -38,7 +38,7 @@ func newQueries(d sqldialect.Dialect, table string) queries {
 		write: "UPDATE " + table + " SET status = ?, token = ?, attempts = ?, epoch = ?, fingerprint = ?, result = ?, lease_until = ?, expires_at = ?, updated_at = {now}" +
 			" WHERE handler = ? AND message_key = ? AND status = ? AND token = ? AND attempts = ? AND epoch = ? AND lease_until = ? AND expires_at = ?",
 		complete: "UPDATE " + table + " SET status = 'done', result = ?, lease_until = 0, expires_at = {now} + ?, updated_at = {now}" +
-			" WHERE handler = ? AND message_key = ? AND token = ? AND status = 'processing'" + live,
+			" WHERE handler = ? AND message_key = ? AND token = ? AND status IN ('processing', 'resumed')" + live,
 	}
 	q.insertTx = q.insert
 	over := " WHERE expires_at > 0 AND expires_at <= {now} ORDER BY expires_at LIMIT ?"

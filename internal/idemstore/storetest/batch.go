@@ -30,6 +30,7 @@ func RunBatch(t *testing.T, db *sql.DB, opts *sql.TxOptions, store BatchStore, a
 	}{
 		{"a batch of new keys wins them all, in the order asked for, and a second one finds them", batch.again},
 		{"each record is answered as a claim of its own would be, or left to one", batch.states},
+		{"what is parked is left to a claim of its own where it is to be resumed", batch.resume},
 		{"a rollback leaves no record", batch.rollback},
 		{"keys are kept whatever they hold", batch.odd},
 		{"another fingerprint is left to a claim of its own", batch.fingerprint},
@@ -128,6 +129,27 @@ func (b batch) states(t *testing.T) {
 	if recs[2].State != idemstore.Parked || recs[4].State != idemstore.Dead {
 		t.Fatalf("%+v", recs)
 	}
+}
+
+func (b batch) resume(t *testing.T) {
+	for id, to := range map[string]idemstore.State{"parked": idemstore.Parked, "resumed": idemstore.Parked, "dead": idemstore.Dead} {
+		if err := b.store.Transition(background, b.key(id), idemstore.Transition{From: []idemstore.State{idemstore.Absent}, To: to}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	held := idemstore.Claim{Key: b.key("resumed"), Token: "t", Lease: long, Retention: long, Resume: true}
+	if rec, err := b.store.Claim(background, held); err != nil || rec.Verdict != idemstore.Won {
+		t.Fatalf("%+v, %v", rec, err)
+	}
+	recs := b.want(t, b.claims("parked", "resumed", "dead"), idemstore.Finished, idemstore.Finished, idemstore.Finished)
+	if recs[0].State != idemstore.Parked || recs[1].State != idemstore.Parked || recs[2].State != idemstore.Dead {
+		t.Fatalf("%+v", recs)
+	}
+	claims := b.claims("parked", "resumed", "dead")
+	for i := range claims {
+		claims[i].Resume = true
+	}
+	b.want(t, claims, undecided, undecided, idemstore.Finished)
 }
 
 func (b batch) rollback(t *testing.T) {

@@ -96,7 +96,9 @@ var claimCases = []testCase{
 
 // manyClaim lets many claim theKey at once. The winner completes, so that
 // drivers that make the others wait have an end to wait for.
-func manyClaim(c *C) {
+func manyClaim(c *C) { manyOf(c, false) }
+
+func manyOf(c *C, resume bool) {
 	const many = 32
 	var (
 		wg      sync.WaitGroup
@@ -108,6 +110,7 @@ func manyClaim(c *C) {
 	for i := range many {
 		wg.Go(func() {
 			cl := try(fmt.Sprintf("many-%d", i))
+			cl.Resume = resume
 			<-start
 			var rec idemstore.Record
 			var err error

@@ -15,12 +15,14 @@ type (
 	rec = idemstore.Record
 )
 
-// Each flaw is one that a real store could have, with a case that must catch it.
-var flaws = []struct {
+type flaw struct {
 	name   string
 	caught string // by this case at least
 	make   func() *flawed
-}{
+}
+
+// Each flaw is one that a real store could have, with a case that must catch it.
+var flaws = []flaw{
 	{"marks done before the effect", "a released record is claimed by the next", func() *flawed {
 		return &flawed{claim: func(_, r row, _ *rec) row {
 			if r.State == idemstore.Processing {
@@ -212,7 +214,7 @@ var flaws = []struct {
 }
 
 func TestTheSuiteCatchesEveryFlaw(t *testing.T) {
-	for _, f := range flaws {
+	for _, f := range slices.Concat(flaws, resumeFlaws) {
 		t.Run(f.name, func(t *testing.T) {
 			failing := storetest.Failing(t, harness(f.make), f.caught)
 			if !slices.Contains(failing, f.caught) {
@@ -238,6 +240,11 @@ func TestWhatADriverLacksIsListedByName(t *testing.T) {
 // The transaction is the claim: it has no lease, leaves nothing after a rollback
 // and gives duplicates no result.
 const txSkips = `
+a duplicate does not run while a record is resumed, nor after the lease of that
+a resumed record is its owner's: claimed again with the token, extended and completed by no other
+a resumed record is not moved before its lease ends, and then as a parked or a running one
+resuming counts the attempts on
+what is not parked is resumed as it is claimed, and parked by a release
 a claim on a running record is busy and learns what is left of the lease
 a claim repeated with its token after the lease is its own again and renewed
 a claim repeated with its token finds itself at the same attempt

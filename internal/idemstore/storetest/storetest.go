@@ -144,7 +144,7 @@ func (tc testCase) lacking(h Harness) (Feature, bool) {
 	return "", false
 }
 
-var cases = slices.Concat(claimCases, leaseCases, settleCases, transitionCases, keyCases, failureCases)
+var cases = slices.Concat(claimCases, leaseCases, settleCases, transitionCases, resumeCases, keyCases, failureCases)
 
 // C is one case at work. Its checks end the case at the first failure and
 // belong on the case's own goroutine.
