@@ -20,7 +20,7 @@ func TestAllProblemsOfAConfigurationAreReportedByField(t *testing.T) {
 			BatchSize: 20000, BatchBytes: -1, Lanes: 5, Concurrency: -1, MaxAttempts: -1,
 			Lease: time.Millisecond, PublishTimeout: time.Hour, StopTimeout: -1,
 			PollMin: time.Second, PollMax: time.Millisecond, RetryMin: time.Second, RetryMax: time.Millisecond,
-			FloorLag: -1, Sweep: -1, Retain: -1, Linger: -1,
+			FloorLag: -1, Sweep: -1, Retain: -1, RetainFailed: -1, Linger: -1,
 		},
 	})
 	if err == nil {
@@ -28,7 +28,7 @@ func TestAllProblemsOfAConfigurationAreReportedByField(t *testing.T) {
 	}
 	for _, field := range []string{
 		"Schema", "Prefix", "MaxMessageBytes", "BatchSize", "BatchBytes", "Lanes", "Concurrency", "MaxAttempts", "Lease",
-		"PublishTimeout", "StopTimeout", "PollMax", "RetryMax", "FloorLag", "Sweep", "Retain", "Linger",
+		"PublishTimeout", "StopTimeout", "PollMax", "RetryMax", "FloorLag", "Sweep", "Retain", "RetainFailed", "Linger",
 	} {
 		if !strings.Contains(err.Error(), field) {
 			t.Errorf("the error does not name %s", field)

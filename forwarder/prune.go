@@ -2,12 +2,14 @@ package forwarder
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
 	delay "github.com/sluicegate/sluicegate/internal/backoff"
+	"github.com/sluicegate/sluicegate/internal/janitor"
 	"github.com/sluicegate/sluicegate/internal/schema"
-	"github.com/sluicegate/sluicegate/internal/sqldialect"
 )
 
 const (
@@ -15,42 +17,67 @@ const (
 	pruneEvery = time.Minute
 )
 
-// pruneLoop removes delivered messages from the history once they are older
-// than Retain. The relay that owns shard 0 does it, in small batches.
+// pruneLoop removes messages from the history once they are older than their
+// retention. The relay that owns shard 0 does it, in small batches.
 func (r *Relay) pruneLoop(ctx context.Context) {
-	every := min(max(r.cfg.Retain/10, 10*time.Millisecond), pruneEvery)
+	every := min(max(min(r.cfg.Retain, r.cfg.RetainFailed)/10, 10*time.Millisecond), pruneEvery)
 	for wait(ctx, delay.Half(every), nil) {
 		if !r.group.Owns(0) {
 			continue
 		}
-		for ctx.Err() == nil {
-			n, err := r.prune(ctx)
-			if err != nil {
-				if ctx.Err() == nil && !r.outbox.cfg.Dialect.IsContention(err) {
-					r.outbox.cfg.Logger.Warn("outbox relay could not prune its history", "error", err)
-				}
-				break
-			}
-			if n < pruneBatch {
-				break
+		for _, p := range []*prune{
+			{relay: r, status: statusDelivered, retain: r.cfg.Retain},
+			{relay: r, status: statusFailed, retain: r.cfg.RetainFailed},
+		} {
+			if _, err := janitor.Drain(ctx, pruneBatch, p.batch); err != nil && ctx.Err() == nil && !r.outbox.cfg.Dialect.IsContention(err) {
+				r.outbox.cfg.Logger.Warn("outbox relay could not prune its history", "error", err)
 			}
 		}
 	}
 }
 
-func (r *Relay) prune(ctx context.Context) (int64, error) {
-	d := r.outbox.cfg.Dialect
-	table := r.outbox.names.Table(d, schema.OutboxHistory)
-	old := "status = '" + statusDelivered + "' AND settled_at < " + d.Now() + " - ?"
-	query := fmt.Sprintf("DELETE FROM %s WHERE id IN (SELECT id FROM %s WHERE %s ORDER BY settled_at LIMIT %d)", table, table, old, pruneBatch)
-	if d == sqldialect.MySQL { // knows no LIMIT in a subquery, but in a DELETE
-		query = fmt.Sprintf("DELETE FROM %s WHERE %s ORDER BY settled_at LIMIT %d", table, old, pruneBatch)
-	}
+// prune is one round over what has one status. It remembers up to when it has removed, so
+// that it does not walk over the index entries of rows long gone: as long as any
+// transaction can still see those, the database keeps them.
+type prune struct {
+	relay  *Relay
+	status string
+	retain time.Duration
+	floor  int64 // nothing older is left
+}
+
+// batch removes the oldest rows: those up to the time of the limit-th one, so a
+// few more where several have that time.
+func (p *prune) batch(ctx context.Context, limit int) (int64, error) {
+	r := p.relay
 	ctx, cancel := linger(ctx, r.cfg.StopTimeout)
 	defer cancel()
-	res, err := r.outbox.db.ExecContext(r.unbroken(ctx), d.Bind(query), r.cfg.Retain.Microseconds())
+	ctx = r.unbroken(ctx)
+	d := r.outbox.cfg.Dialect
+	table := r.outbox.names.Table(d, schema.OutboxHistory)
+	old := " FROM " + table + " WHERE status = ? AND settled_at >= ?"
+	var cutoff, upTo int64
+	if err := r.outbox.db.QueryRowContext(ctx, "SELECT "+d.Now()).Scan(&cutoff); err != nil {
+		return 0, fmt.Errorf("read the clock to prune history: %w", err)
+	}
+	cutoff -= p.retain.Microseconds()
+	more := true
+	err := r.outbox.db.QueryRowContext(ctx, d.Bind(fmt.Sprintf("SELECT settled_at%s AND settled_at < ? ORDER BY settled_at LIMIT 1 OFFSET %d", old, limit-1)),
+		p.status, p.floor, cutoff).Scan(&upTo)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		more, upTo = false, cutoff-1
+	case err != nil:
+		return 0, fmt.Errorf("look for history to prune: %w", err)
+	}
+	res, err := r.outbox.db.ExecContext(ctx, d.Bind("DELETE"+old+" AND settled_at <= ?"), p.status, p.floor, upTo)
 	if err != nil {
 		return 0, fmt.Errorf("prune history: %w", err)
 	}
-	return res.RowsAffected()
+	n, err := res.RowsAffected()
+	p.floor = upTo
+	if more {
+		n = max(n, int64(limit)) // another relay may have been at it too
+	}
+	return n, err
 }

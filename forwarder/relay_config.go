@@ -70,11 +70,13 @@ type RelayConfig struct {
 	Sweep time.Duration
 
 	// Retain is how long delivered messages are kept in the history table.
-	// Default 24 h. Messages that were set aside are kept until somebody
-	// removes them.
+	// Default 24 h.
 	Retain time.Duration
+	// RetainFailed is how long messages that were set aside are kept there.
+	// Default 30 days.
+	RetainFailed time.Duration
 	// NoHistory deletes delivered messages instead of keeping them for Retain;
-	// it is the fastest. Messages that were set aside are kept all the same.
+	// it is the fastest. Messages that were set aside are kept for RetainFailed.
 	NoHistory bool
 
 	// ClockOffset is added to the database's clock wherever leases are judged.
@@ -114,6 +116,7 @@ func (c RelayConfig) withDefaults() (RelayConfig, error) {
 	length("FloorLag", &c.FloorLag, time.Minute, time.Millisecond)
 	length("Sweep", &c.Sweep, 10*time.Second, time.Millisecond)
 	length("Retain", &c.Retain, 24*time.Hour, time.Millisecond)
+	length("RetainFailed", &c.RetainFailed, 30*24*time.Hour, time.Millisecond)
 	if c.PublishTimeout >= c.Lease {
 		errs = append(errs, fmt.Errorf("RelayConfig.PublishTimeout: %v must be shorter than Lease (%v)", c.PublishTimeout, c.Lease))
 	}

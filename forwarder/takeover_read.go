@@ -2,23 +2,9 @@ package forwarder
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 )
-
-// errEnvelope says that a row is no envelope of Watermill's forwarder. The
-// decoder's own error would quote what it found.
-var errEnvelope = errors.New("not an envelope of Watermill's forwarder")
-
-// envelope is what Watermill's forwarder publisher wraps a message in.
-type envelope struct {
-	DestinationTopic string           `json:"destination_topic"`
-	UUID             string           `json:"uuid"`
-	Payload          []byte           `json:"payload"`
-	Metadata         message.Metadata `json:"metadata"`
-}
 
 // readAhead is a read of the rows after a full batch, made while that one is
 // published. It may be: nothing can come to light below a position any more, or
@@ -65,8 +51,8 @@ func (r *takeoverRun) read(ctx context.Context, from position) ([]foreign, error
 // unwrap makes the message that was given to their publisher. It leaves none
 // where the row is no envelope.
 func (f *foreign) unwrap() {
-	var e envelope
-	if err := json.Unmarshal(f.payload, &e); err != nil || e.DestinationTopic == "" {
+	e, err := decodeEnvelope(f.payload)
+	if err != nil {
 		return
 	}
 	f.topic, f.msg = e.DestinationTopic, message.NewMessage(e.UUID, e.Payload)

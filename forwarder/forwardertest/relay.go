@@ -15,6 +15,7 @@ var relayCases = []Case{
 	{Name: "an id that the history has already gives way to the new message", Run: idTwice},
 	{Name: "without history a delivered message leaves nothing behind", Run: noHistory},
 	{Name: "delivered messages leave the history after Retain and failed ones stay", Run: prunes},
+	{Name: "failed messages leave the history after RetainFailed and delivered ones stay", Run: prunesFailed},
 	{Name: "a wake-up after the commit is quicker than the poll", Run: wakeUp},
 	{Name: "a clean stop settles what was acknowledged and gives the shards back", Run: cleanStop},
 	{Name: "a relay that stops while the broker hangs leaves the rest for the next one", Run: stopWhileHanging},
@@ -76,11 +77,29 @@ func prunes(tb testing.TB, h Harness) {
 	cfg.Retain = 50 * time.Millisecond
 	broker := &fakeBroker{answer: refuse("bad", errPermanent)}
 	b.relay(newBatched(broker), cfg)
-	b.put("orders", keyed("good", 0), keyed("bad", 0))
+	many := make([]*message.Message, 2500) // of which one batch removes a part
+	for i := range many {
+		many[i] = keyed("good", i)
+	}
+	b.put("orders", append(many, keyed("bad", 0))...)
 	b.drained()
-	b.eventually("the delivered message has left the history", func() bool { return b.history("delivered") == 0 })
+	b.eventually("the delivered messages have left the history", func() bool { return b.history("delivered") == 0 })
 	if n := b.history("failed"); n != 1 {
 		tb.Errorf("%d failed messages in the history, want 1", n)
+	}
+}
+
+func prunesFailed(tb testing.TB, h Harness) {
+	b := open(tb, h)
+	cfg := quick()
+	cfg.RetainFailed = 50 * time.Millisecond
+	broker := &fakeBroker{answer: refuse("bad", errPermanent)}
+	b.relay(newBatched(broker), cfg)
+	b.put("orders", keyed("good", 0), keyed("bad", 0))
+	b.drained()
+	b.eventually("the failed message has left the history", func() bool { return b.history("failed") == 0 })
+	if n := b.history("delivered"); n != 1 {
+		tb.Errorf("%d delivered messages in the history, want 1", n)
 	}
 }
 
