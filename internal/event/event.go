@@ -28,6 +28,12 @@ const (
 	// Unmarked: the handler's effect is there, but its record could not be
 	// marked before the lease ended; a later redelivery would run again.
 	Unmarked Kind = "unmarked"
+	// Parked: a message was stored, to be tried again after Delay; Attempt is 0
+	// where none was made, because a dependency was away or another message of its
+	// ordering key is parked.
+	Parked Kind = "parked"
+	// Resumed: a parked message is given to its handler again, as Attempt.
+	Resumed Kind = "resumed"
 	// Split: a batch failed and was rolled back; its messages are handled one by one.
 	Split Kind = "split"
 	// CircuitOpened: a dependency of a handler fails for several keys; its
@@ -47,7 +53,7 @@ type Event struct {
 	Key       string        // idempotency key, where it is known
 	MessageID string        // Watermill's UUID
 	Attempt   int           // 1 for the first attempt, 0 where none was made
-	Delay     time.Duration // Retried: the true delay before the next attempt
+	Delay     time.Duration // Retried, Parked: the true delay before the next attempt
 	Err       error         // what failed, where something did
 
 	Dependency string // CircuitOpened, CircuitClosed: its name; empty: the handler as a whole

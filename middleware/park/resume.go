@@ -1,0 +1,318 @@
+package park
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/sluicegate/sluicegate/internal/delivery"
+	"github.com/sluicegate/sluicegate/internal/event"
+	"github.com/sluicegate/sluicegate/internal/failure"
+	"github.com/sluicegate/sluicegate/internal/schedule"
+)
+
+// ErrProduced says that the handler of a parked message returned messages: there
+// is no router that would publish them. Put middleware outputs inside of this one.
+var ErrProduced = errors.New("handler of a parked message returned messages, which nobody would publish")
+
+// Entry returns the middleware that parked messages come in by: it belongs
+// outside of all layers that they are to go through. The handler's name may be
+// left empty for a middleware of a whole router: it is then learned from the first
+// message of each handler, and a message that was parked before a restart waits for
+// that.
+func (p *Parker) Entry(consumer, handler string) message.HandlerMiddleware {
+	return func(next message.HandlerFunc) message.HandlerFunc {
+		if handler != "" {
+			p.Register((&delivery.Delivery{Consumer: consumer, Handler: handler}).Scope(), next)
+			return next
+		}
+		return func(msg *message.Message) ([]*message.Message, error) {
+			if name := message.HandlerNameFromCtx(msg.Context()); name != "" {
+				p.Register((&delivery.Delivery{Consumer: consumer, Handler: name}).Scope(), next)
+			}
+			return next(msg)
+		}
+	}
+}
+
+// Register has parked messages of a scope ("shop/stock", or "stock" without a
+// consumer) given to h. The first one of a scope stays.
+func (p *Parker) Register(scope string, h message.HandlerFunc) {
+	p.mu.RLock()
+	_, known := p.entries[scope]
+	p.mu.RUnlock()
+	if known {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, known := p.entries[scope]; !known {
+		p.entries[scope] = h
+		p.worker.Wake()
+	}
+}
+
+func (p *Parker) scopes() []string {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return slices.Collect(maps.Keys(p.entries))
+}
+
+// Run gives parked messages whose time has come to their handlers, until ctx ends.
+// It then takes none any more, and returns when those at work have been settled:
+// the handlers' contexts end with ctx, unless a layer outside of them
+// keeps theirs alive. What is cut off spends no attempt. It returns nil then, and
+// an error only where it runs already.
+func (p *Parker) Run(ctx context.Context) error {
+	return p.worker.Run(ctx) //nolint:wrapcheck // it says what it is
+}
+
+// Proceed decides about a dead letter behind which others of its ordering key wait
+// (Policy.AfterDead, Await): they go on. It also takes a message that is parked
+// out for good, leaving its idempotency record parked: duplicates do not run. The
+// error wraps ErrNotParked where there is neither.
+func (p *Parker) Proceed(ctx context.Context, scope, key string) error {
+	t, err := p.table.schedule.Find(ctx, Queue, scope, key)
+	if err == nil {
+		err = p.table.schedule.Cancel(ctx, t.ID)
+	}
+	if errors.Is(err, schedule.ErrNotFound) || errors.Is(err, schedule.ErrFinished) {
+		return fmt.Errorf("%w: handler %q", ErrNotParked, scope)
+	}
+	if err != nil {
+		return fmt.Errorf("let messages go on: %w", err)
+	}
+	return nil
+}
+
+// ErrNotParked says that no message of this handler and key is parked.
+var ErrNotParked = errors.New("message is not parked")
+
+// Counts tells how many messages are parked.
+type Counts struct {
+	// Waiting are those that wait for their time or are at work, Held those that
+	// queue behind another one of their key.
+	Waiting, Held int64
+	// Due are those whose time has come, and Oldest is when the first of them
+	// became due.
+	Due    int64
+	Oldest time.Time
+}
+
+// Counts counts the parked messages of all handlers.
+func (p *Parker) Counts(ctx context.Context) (Counts, error) {
+	c, err := p.table.schedule.Counts(ctx, Queue)
+	if err != nil {
+		return Counts{}, fmt.Errorf("count parked messages: %w", err)
+	}
+	return Counts{Waiting: c.Of[schedule.Waiting], Held: c.Of[schedule.Held], Due: c.Due, Oldest: c.Oldest}, nil
+}
+
+// forGood is the wait of what waits for a person.
+const forGood = 50 * 365 * day
+
+// repair is the wait of a task that this program cannot work on.
+const repair = time.Hour
+
+// broken is what becomes of a task whose chain panicked: the message is as it was.
+func (p *Parker) broken(t schedule.Task, err error) schedule.Outcome {
+	return schedule.Outcome{Status: schedule.Waiting, Delay: repair, Attempts: t.Attempts, Error: err.Error()}
+}
+
+// work gives one parked message to its chain.
+func (p *Parker) work(ctx context.Context, t schedule.Task) schedule.Outcome {
+	p.mu.RLock()
+	entry := p.entries[t.Target]
+	p.mu.RUnlock()
+	if entry == nil { // claimed by a worker of other scopes only
+		return schedule.Outcome{Status: schedule.Waiting, Delay: time.Minute, Attempts: t.Attempts, Error: t.Error}
+	}
+	box, err := decodeParcel(t.Payload)
+	s, stateErr := decodeState(t.State)
+	if err = errors.Join(err, stateErr); err != nil {
+		p.cfg.Logger.Error("parked message cannot be read; it stays", "task", t.ID, "handler", t.Target, "error", err)
+		return p.broken(t, err)
+	}
+	d := &delivery.Delivery{Consumer: box.Consumer, Handler: box.Handler, Topic: box.Topic}
+	d.Resume(t.Attempts)
+	d.SetKey(t.Key)
+	s.tell(d)
+	r := &resumption{p: p, task: t, state: s, policy: p.cfg.policy(box.Handler), uuid: box.UUID, d: d}
+	of := route{handler: box.Handler, topic: box.Topic, output: box.Output, subscriber: box.Subscriber, publisher: box.Publisher}
+	msg := box.message()
+	own := context.WithValue(delivery.With(of.with(ctx), d), resumptionKey{}, r)
+	msg.SetContext(own)
+	r.emit(event.Resumed, t.Attempts+1, 0, nil)
+	_, err = entry(msg)
+	defer msg.Ack() // who counts messages until they are settled need not wait for this one
+	return r.settle(own, err)
+}
+
+type resumptionKey struct{}
+
+func resumptionOf(ctx context.Context) *resumption {
+	r, _ := ctx.Value(resumptionKey{}).(*resumption)
+	return r
+}
+
+// resumption is a parked message on its way through its chain.
+type resumption struct {
+	p      *Parker
+	task   schedule.Task
+	state  state
+	policy *Policy
+	uuid   string
+	d      *delivery.Delivery
+
+	reached bool             // the chain has come as far as this layer
+	outcome schedule.Outcome // what that says
+}
+
+// handle is the layer, for a parked message. It returns an error where the message
+// is to be set aside for good, or where it was cut off.
+func (r *resumption) handle(next message.HandlerFunc, msg *message.Message, d *delivery.Delivery) ([]*message.Message, error) {
+	r.reached, r.outcome = true, schedule.Outcome{Status: schedule.Waiting, Attempts: r.task.Attempts, Error: r.task.Error}
+	if r.state.Doomed != "" {
+		r.outcome.Status = schedule.Dead
+		return nil, &doomedError{r.state.Doomed}
+	}
+	ctx, start := msg.Context(), time.Now()
+	out, err := next(msg)
+	if err == nil && len(out) > 0 {
+		err = failure.Permanent(ErrProduced)
+	}
+	switch {
+	case err == nil:
+		r.outcome.Status, r.outcome.Attempts, r.outcome.Error = schedule.Done, max(made(d.Attempts()), r.task.Attempts), ""
+		return nil, nil
+	case ctx.Err() != nil:
+		return nil, err
+	}
+	now := r.p.cfg.Now()
+	unavailable := failure.IsUnavailable(err)
+	if unavailable && r.state.excuse(now) <= r.policy.MaxExcuse {
+		return nil, r.again(r.policy.excused(err, r.state.Excuses-1), 0, err)
+	}
+	r.state.attempted(now)
+	n := r.task.Attempts + 1
+	if made(d.Attempts()) < n { // nobody inside counts, or it does not count as unavailable any more
+		d.Add(n, start, time.Since(start), err)
+	}
+	r.state.note(d.Attempts())
+	r.outcome.Attempts = n
+	if unavailable {
+		err = &OverdueError{For: r.state.Excused, Err: err}
+	}
+	f := failed{attempts: n, waits: r.state.Waits, age: now.Sub(r.state.Since), now: now}
+	wait, ok := r.policy.wait(err, f)
+	switch {
+	case !ok, failure.IsPermanent(err), r.p.cfg.Retryable != nil && !unavailable && !r.p.cfg.Retryable(err):
+		r.outcome.Status = schedule.Dead
+		return nil, err
+	case n < r.p.cfg.Immediate:
+		wait = 0
+	default:
+		r.state.Waits++
+	}
+	return nil, r.again(wait, n, err)
+}
+
+// again has the message wait. A state that cannot be written is an error of this
+// program: the task then stays as it was.
+func (r *resumption) again(wait time.Duration, attempt int, reason error) error {
+	encoded, err := r.state.encode()
+	if err != nil {
+		return failure.Unavailable(err)
+	}
+	r.outcome.State, r.outcome.Delay, r.outcome.Error = encoded, wait, reason.Error()
+	r.emit(event.Parked, attempt, wait, reason)
+	return nil
+}
+
+// settle says what becomes of the task now that the whole chain has returned.
+func (r *resumption) settle(ctx context.Context, err error) schedule.Outcome {
+	o := r.outcome
+	as := schedule.Outcome{Status: schedule.Waiting, Attempts: r.task.Attempts, Error: r.task.Error}
+	switch {
+	case err == nil && !r.reached: // a layer outside did not want it to be handled
+		return schedule.Outcome{Status: schedule.Done, Attempts: r.task.Attempts}
+	case err == nil && o.Status == schedule.Dead:
+		return r.dead(o)
+	case err == nil:
+		return o
+	case ctx.Err() != nil && o.Status != schedule.Dead:
+		return as // cut off: nothing was spent
+	case o.Status != schedule.Dead:
+		as.Delay, as.Error = r.policy.excused(err, 0), err.Error()
+		return as
+	}
+	// It could not be set aside. The handler is not called again for that.
+	if r.state.Doomed == "" {
+		r.state.Doomed = reasonOf(err)
+	}
+	encoded, encodeErr := r.state.encode()
+	if encodeErr == nil {
+		o.State = encoded
+	}
+	o.Status, o.Delay, o.Error = schedule.Waiting, r.policy.excused(nil, 0), err.Error()
+	return o
+}
+
+// dead is the end, or where others wait behind the message, what a person ends.
+func (r *resumption) dead(o schedule.Outcome) schedule.Outcome {
+	o.Error = r.task.Error
+	await := r.policy.AfterDead == Await && r.task.Group != ""
+	r.state.Awaiting, r.state.Doomed = await, ""
+	if encoded, err := r.state.encode(); err == nil {
+		o.State = encoded
+	}
+	if !await {
+		return o
+	}
+	o.Status, o.Delay = schedule.Waiting, forGood
+	return o
+}
+
+func (r *resumption) emit(kind event.Kind, attempt int, wait time.Duration, err error) {
+	r.p.cfg.Observe.Emit(event.Event{
+		Kind: kind, Handler: r.task.Target, Topic: r.d.Topic, Key: r.task.Key, MessageID: r.uuid,
+		Attempt: attempt, Delay: wait, Err: err,
+	})
+}
+
+// OverdueError says that a message was excused for longer than the policy allows:
+// its dependency is still unavailable, and that counts as a failed attempt now.
+type OverdueError struct {
+	For time.Duration // how long it was excused
+	Err error         // not unwrapped, since it is marked as unavailable
+}
+
+func (e *OverdueError) Error() string {
+	return fmt.Sprintf("unavailable for %s: %v", e.For.Round(time.Second), e.Err)
+}
+
+// doomedError is the failure of an attempt that was made in an earlier run.
+type doomedError struct{ reason string }
+
+func (e *doomedError) Error() string { return e.reason }
+
+// reasonOf finds why a message failed in the error of a layer that could not store
+// it.
+func reasonOf(err error) string {
+	for e := err; e != nil; {
+		joined, ok := e.(interface{ Unwrap() []error }) //nolint:errorlint // walks itself
+		if ok {
+			if all := joined.Unwrap(); len(all) == 2 { // of the store, of the handler
+				return all[1].Error()
+			}
+			break
+		}
+		e = errors.Unwrap(e)
+	}
+	return err.Error()
+}

@@ -1,0 +1,69 @@
+package park
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/sluicegate/sluicegate/internal/dbtx"
+	"github.com/sluicegate/sluicegate/internal/schedule"
+	"github.com/sluicegate/sluicegate/internal/sqldialect"
+)
+
+// Queue is the queue of the schedule that parked messages are in.
+const Queue = "park"
+
+// Dialect is a kind of database.
+type Dialect = sqldialect.Dialect
+
+// Executor runs a statement in the caller's transaction; *sql.Tx is one.
+type Executor = dbtx.Executor
+
+// Spec is a message that is to be parked, as a task of the schedule.
+type Spec = schedule.Spec
+
+// TableConfig of SQL. The zero value is ready to use.
+type TableConfig struct {
+	// Dialect is the kind of database. Default: told from the driver.
+	Dialect Dialect
+	// Schema is the schema (PostgreSQL) or database (MySQL) of the table.
+	// Default: the connection's own.
+	Schema string
+	// Prefix begins the table's name. Default "sluicegate_".
+	Prefix string
+	// Now is the clock of due times and leases, for tests. Default: the database's.
+	Now func() time.Time
+}
+
+// Table keeps parked messages in the table sluicegate_task. It is safe for
+// concurrent use.
+type Table struct {
+	db       *sql.DB
+	schedule *schedule.Schedule
+}
+
+// SQL returns a table on db. It must exist: it is made by the migrations of this
+// module. Nothing is read or written here.
+func SQL(db *sql.DB, cfg TableConfig) (*Table, error) {
+	s, err := schedule.New(db, schedule.Config{Dialect: cfg.Dialect, Schema: cfg.Schema, Prefix: cfg.Prefix, Now: cfg.Now})
+	if err != nil {
+		return nil, fmt.Errorf("configure table of parked messages: %w", err)
+	}
+	return &Table{db: db, schedule: s}, nil
+}
+
+// Put stores a message in a transaction of its own. It answers false where an
+// unfinished task of the handler and key is there already.
+func (t *Table) Put(ctx context.Context, s Spec) (bool, error) {
+	return t.schedule.Add(ctx, s) //nolint:wrapcheck // it says what it did
+}
+
+// PutTx is Put in the caller's transaction.
+func (t *Table) PutTx(ctx context.Context, tx Executor, s Spec) (bool, error) {
+	return t.schedule.AddTx(ctx, tx, s) //nolint:wrapcheck // it says what it did
+}
+
+func (t *Table) pending(ctx context.Context, scope, group string) (bool, error) {
+	return t.schedule.Pending(ctx, nil, Queue, scope, group) //nolint:wrapcheck // it says what it did
+}
