@@ -30,3 +30,23 @@ const (
 	// TraceState is the other one.
 	TraceState = "tracestate"
 )
+
+// KeySources returns the names of the metadata that the default idempotency key
+// is taken from.
+func KeySources() []string {
+	names := []string{IdempotencyKey}
+	for _, n := range CloudEvents {
+		names = append(names, n.ID, n.Source)
+	}
+	return names
+}
+
+// CloudEvents are the spellings of the attributes id and source: those of Kafka,
+// of HTTP, of HTTP as Go canonicalises it, and the two of AMQP.
+var CloudEvents = [...]struct{ ID, Source string }{
+	{"ce_id", "ce_source"},
+	{"ce-id", "ce-source"},
+	{"Ce-Id", "Ce-Source"},
+	{"cloudEvents:id", "cloudEvents:source"},
+	{"cloudEvents_id", "cloudEvents_source"},
+}

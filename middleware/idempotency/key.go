@@ -33,26 +33,16 @@ func BusinessKey(name string) KeyFunc {
 	return func(msg *message.Message) (string, error) { return nonEmpty(msg.Metadata.Get(name)) }
 }
 
-// The spellings of CloudEvents attributes: Kafka, HTTP, HTTP as Go
-// canonicalises it, and the two of AMQP.
-var cloudEvents = [...]struct{ id, source string }{
-	{"ce_id", "ce_source"},
-	{"ce-id", "ce-source"},
-	{"Ce-Id", "Ce-Source"},
-	{"cloudEvents:id", "cloudEvents:source"},
-	{"cloudEvents_id", "cloudEvents_source"},
-}
-
 // CloudEvents takes the key from the attributes id and source of a CloudEvent
 // in binary mode, which are unique together. Both must be there.
 func CloudEvents() KeyFunc {
 	return func(msg *message.Message) (string, error) {
-		for _, n := range cloudEvents {
-			id := msg.Metadata.Get(n.id)
+		for _, n := range header.CloudEvents {
+			id := msg.Metadata.Get(n.ID)
 			if id == "" {
 				continue
 			}
-			if source := msg.Metadata.Get(n.source); source != "" {
+			if source := msg.Metadata.Get(n.Source); source != "" {
 				// The length keeps ("a:b", "c") and ("a", "b:c") apart.
 				return strconv.Itoa(len(source)) + ":" + source + ":" + id, nil
 			}
