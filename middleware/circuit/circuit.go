@@ -73,7 +73,7 @@ func (g *group) handle(h message.HandlerFunc, msg *message.Message, d *delivery.
 		p.needs, p.limited = g.cfg.Dependencies(msg), true
 	}
 	if g.notClosed.Load() > 0 {
-		if p.tickets, err = g.enter(ctx, &p); err != nil {
+		if p.tickets, err = g.enter(ctx, p); err != nil {
 			return nil, err
 		}
 	}

@@ -11,16 +11,18 @@ import (
 
 // waiter is a message before an open circuit.
 type waiter struct {
-	p     *pass
+	p     pass
 	ready chan struct{} // closed when it may go on
 	in    *list.Element // nil once it is no longer waiting
 }
 
 // enter returns at once where no circuit that p needs is open, and else waits:
 // until p is chosen as a probe, until they close, for MaxWait, or for ctx.
-func (g *group) enter(ctx context.Context, p *pass) ([]ticket, error) {
+//
+// It takes a copy, so that a message which meets no open circuit allocates nothing.
+func (g *group) enter(ctx context.Context, p pass) ([]ticket, error) {
 	g.mu.Lock()
-	if tickets, ok := g.admit(p, time.Now(), false); ok {
+	if tickets, ok := g.admit(&p, time.Now(), false); ok {
 		g.mu.Unlock()
 		return tickets, nil
 	}
@@ -33,7 +35,7 @@ func (g *group) enter(ctx context.Context, p *pass) ([]ticket, error) {
 	defer bound.Stop()
 	select {
 	case <-w.ready:
-		return p.tickets, nil
+		return w.p.tickets, nil
 	case <-bound.C:
 	case <-ctx.Done():
 	}
@@ -56,12 +58,12 @@ func (g *group) stop(ctx context.Context, w *waiter) ([]ticket, error) {
 			return w.p.tickets, nil
 		}
 		// Nobody else has come for the probe: better this one again than none.
-		if tickets, ok := g.admit(w.p, now, true); ok {
+		if tickets, ok := g.admit(&w.p, now, true); ok {
 			return tickets, nil
 		}
-		return nil, g.refuse(w.p, nil, now)
+		return nil, g.refuse(&w.p, nil, now)
 	}
-	err := g.refuse(w.p, context.Cause(ctx), now)
+	err := g.refuse(&w.p, context.Cause(ctx), now)
 	if chosen {
 		for _, t := range w.p.tickets {
 			t.circuit.end(t, w.p.key, nothing, now)
@@ -92,7 +94,7 @@ func (g *group) admit(p *pass, now time.Time, anyway bool) ([]ticket, bool) {
 func (g *group) elect(now time.Time) {
 	for e := g.waiting.Front(); e != nil; {
 		w, next := e.Value.(*waiter), e.Next() //nolint:forcetypeassert // nothing else is in it
-		if tickets, ok := g.admit(w.p, now, false); ok {
+		if tickets, ok := g.admit(&w.p, now, false); ok {
 			g.waiting.Remove(e)
 			w.in, w.p.tickets = nil, tickets
 			close(w.ready)
