@@ -105,7 +105,7 @@ func (o options) choose(all []env.Section) []env.Section {
 	only := o.onlyNames()
 	var out []env.Section
 	for _, s := range all {
-		if (len(only) == 0 && (s.Quick || o.mode == "full")) || slices.Contains(only, s.Name) {
+		if (len(only) == 0 && (s.Quick || o.mode == "full") && !s.Apart) || slices.Contains(only, s.Name) {
 			out = append(out, s)
 		}
 	}

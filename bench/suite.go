@@ -27,6 +27,7 @@ var sections = []env.Section{
 	{Name: "chain", Run: consuming.Memory},
 	{Name: "claims", Run: consuming.Redis},
 	{Name: "inbox", Run: consuming.SQL},
+	{Name: "retention", Apart: true, Run: latency.Retention},
 }
 
 // jobs are what a child process can be started for.

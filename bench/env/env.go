@@ -37,6 +37,7 @@ type Env struct {
 type Section struct {
 	Name  string // one word, for --only
 	Quick bool   // part of the quick mode
+	Apart bool   // only where it is named: it takes longer than all others
 	// Run measures. It returns the rows that it has even where it fails.
 	Run func(ctx context.Context, e Env) ([]report.Row, error)
 }

@@ -59,7 +59,7 @@ type commits struct {
 }
 
 func (c commits) run(ctx context.Context, _ bool) (sample work.Sample, err error) {
-	err = c.placed(ctx, c.contender, func(ctx context.Context, db *server.Database, _ *server.Topic, outbox contender.Outbox, p *child.Process) error {
+	err = c.placed(ctx, c.contender, nothing, func(ctx context.Context, db *server.Database, _ *server.Topic, outbox contender.Outbox, p *child.Process) error {
 		if c.noOutbox {
 			outbox = nil
 		}

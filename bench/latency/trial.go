@@ -29,10 +29,12 @@ type trial struct {
 	contender string
 	pace      pace
 	payload   int
+	history   bool // count what is over in the history
+	old       int  // rows that are put there, over already
 }
 
 func (t trial) run(ctx context.Context, _ bool) (sample work.Sample, err error) {
-	err = t.placed(ctx, t.contender, func(ctx context.Context, db *server.Database, topic *server.Topic, outbox contender.Outbox, p *child.Process) error {
+	err = t.placed(ctx, t.contender, t.fill, func(ctx context.Context, db *server.Database, topic *server.Topic, outbox contender.Outbox, p *child.Process) error {
 		var times *Times
 		if t.pace.perSecond == 0 {
 			if err := errors.Join(pause(ctx, t.pace.settle), p.Mark(), pause(ctx, t.pace.duration)); err != nil {
@@ -48,6 +50,11 @@ func (t trial) run(ctx context.Context, _ bool) (sample work.Sample, err error) 
 		}
 		sample.Values = map[string]float64{metricCPU: usage.CPUShare()}
 		sample.Memory = usage.PeakMB()
+		if t.history {
+			if sample.Values[metricLeft], err = t.left(ctx, db.DB); err != nil {
+				return err
+			}
+		}
 		if times != nil {
 			sample.Values[metricP50], sample.Values[metricP95], sample.Values[metricP99] = times.Percentile(50), times.Percentile(95), times.Percentile(99)
 		}
@@ -56,9 +63,9 @@ func (t trial) run(ctx context.Context, _ bool) (sample work.Sample, err error) 
 	return sample, err
 }
 
-// placed makes the clean place of a trial with a relay that runs there, and
-// takes it away again after do.
-func (s servers) placed(ctx context.Context, name string, do func(ctx context.Context, db *server.Database, topic *server.Topic, outbox contender.Outbox, p *child.Process) error) (err error) {
+// placed makes the clean place of a trial, filled by fill, with a relay that runs
+// there, and takes it away again after do.
+func (s servers) placed(ctx context.Context, name string, fill func(context.Context, *sql.DB) error, do func(ctx context.Context, db *server.Database, topic *server.Topic, outbox contender.Outbox, p *child.Process) error) (err error) {
 	c, err := contender.Of(name)
 	if err != nil {
 		return err
@@ -83,6 +90,9 @@ func (s servers) placed(ctx context.Context, name string, do func(ctx context.Co
 	if err := outbox.Prepare(ctx, db.DB); err != nil {
 		return fmt.Errorf("prepare: %w", err)
 	}
+	if err := fill(ctx, db.DB); err != nil {
+		return err
+	}
 	p, err := child.Start(ctx, contender.Job, place)
 	if err != nil {
 		return err
@@ -93,6 +103,9 @@ func (s servers) placed(ctx context.Context, name string, do func(ctx context.Co
 	}
 	return do(ctx, db, topic, outbox, p)
 }
+
+// nothing fills nothing.
+func nothing(context.Context, *sql.DB) error { return nil }
 
 func (t trial) count() int { return int(float64(t.pace.perSecond) * t.pace.duration.Seconds()) }
 
