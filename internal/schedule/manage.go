@@ -181,17 +181,18 @@ func (s *Schedule) Counts(ctx context.Context, queue string) (Counts, error) {
 	return c, nil
 }
 
-// until returns how long from now the first task of the queue is due, or of its
-// targets where some are given; false where there is none.
-func (s *Schedule) until(ctx context.Context, queue string, targets []string) (time.Duration, bool, error) {
-	base := "SELECT MIN(claim_at) AS first FROM " + s.q.table + " WHERE queue = ?"
-	query, args := base, []any{queue}
+// until returns how long from now the next task of the queue is due, or of its
+// targets where some are given; false where there is none. It leaves out what was
+// due for longer than since, the time since the caller looked for due tasks.
+func (s *Schedule) until(ctx context.Context, queue string, targets []string, since time.Duration) (time.Duration, bool, error) {
+	ago := since.Microseconds()
+	query, args := s.q.next, []any{queue, ago}
 	if len(targets) > 0 && len(targets) <= branches {
 		args = args[:0]
 		for _, t := range targets {
-			args = append(args, queue, t)
+			args = append(args, queue, t, ago)
 		}
-		query = union(func(int) string { return base + " AND target = ?" }, len(targets))
+		query = union(func(int) string { return s.q.nextOfTarget }, len(targets))
 	}
 	var left sql.NullInt64
 	err := s.db.QueryRowContext(ctx, s.at("SELECT MIN(u.first) - {now} FROM ("+query+") AS u"), args...).Scan(&left)

@@ -14,6 +14,7 @@ type queries struct {
 	finish, finishHead, again   string
 	promote, extend, release    string
 	due, targets, dueOfTarget   string
+	next, nextOfTarget          string
 	take, lock, leased          string
 	runNow, prune               string
 	get, find, pending          string
@@ -88,6 +89,8 @@ func (q *queries) claiming(d sqldialect.Dialect, table, plain string) {
 	q.due = some + index("claim") + " WHERE queue = ? AND claim_at <= {now}" + first
 	q.dueOfTarget = "SELECT id, target, claim_at FROM (" + some + index("target") +
 		" WHERE queue = ? AND target = ? AND claim_at <= {now}" + first + ") AS t%d"
+	q.next = "SELECT MIN(claim_at) AS first FROM " + table + " WHERE queue = ? AND claim_at > {now} - " + number(d)
+	q.nextOfTarget = "SELECT MIN(claim_at) AS first FROM " + table + " WHERE queue = ? AND target = ? AND claim_at > {now} - " + number(d)
 	next := "SELECT n.target FROM " + table + " AS n WHERE n.queue = ? AND n.claim_at IS NOT NULL"
 	oldest := "(SELECT MIN(m.claim_at) FROM " + table + " AS m WHERE m.queue = ? AND m.target = t.target AND m.claim_at IS NOT NULL)"
 	// One step along the index for each target, however many tasks it has.

@@ -26,10 +26,10 @@ func must(tb testing.TB, err error) {
 	}
 }
 
-func open(tb testing.TB) *sql.DB {
+func open(tb testing.TB, synchronous string) *sql.DB {
 	tb.Helper()
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(tb.TempDir(), "x.db")+
-		"?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)")
+		"?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=synchronous("+synchronous+")")
 	must(tb, err)
 	tb.Cleanup(func() { _ = db.Close() })
 	db.SetMaxOpenConns(1)
@@ -51,7 +51,7 @@ func (c *clock) now() time.Time          { return time.UnixMicro(c.at.Load()).UT
 func (c *clock) advance(d time.Duration) { c.at.Add(d.Microseconds()) }
 
 func TestTheScheduleConformsOnSQLite(t *testing.T) {
-	db := open(t)
+	db := open(t, "FULL")
 	scheduletest.Run(t, scheduletest.Harness{New: func(t *testing.T) scheduletest.Fixture {
 		t.Helper()
 		_, err := db.ExecContext(t.Context(), "DELETE FROM sluicegate_task")
@@ -64,7 +64,7 @@ func TestTheScheduleConformsOnSQLite(t *testing.T) {
 }
 
 func TestWhatIsWrongWithAConfigurationIsNamed(t *testing.T) {
-	db := open(t)
+	db := open(t, "FULL")
 	for field, cfg := range map[string]schedule.Config{
 		"Dialect": {Dialect: 9}, "Schema": {Schema: "x"}, "Prefix": {Prefix: "a-b"},
 	} {

@@ -14,10 +14,9 @@ import (
 // errStopping is the cause with which the handlers' contexts end when the worker stops.
 var errStopping = errors.New("worker is stopping")
 
-// work runs one task to its settlement.
-func (w *Worker) work(ctx context.Context, t Task) {
+// work runs one task, claimed no earlier than at that time, to its settlement.
+func (w *Worker) work(ctx context.Context, t Task, claimed time.Time) {
 	defer w.ended(t)
-	claimed := time.Now()
 	hctx, cancel := context.WithCancelCause(ctx)
 	renewed := make(chan struct{})
 	go func() {
@@ -33,11 +32,22 @@ func (w *Worker) work(ctx context.Context, t Task) {
 	case lost:
 		return // told by renew
 	case err != nil:
-		w.log.Error("handler of a task failed", "task", t.ID, "target", t.Target, "error", err)
+		log := w.log.With("task", t.ID, "target", t.Target, "error", err)
+		if p, ok := errors.AsType[*panicked](err); ok {
+			log = log.With("stack", string(p.stack))
+		}
+		log.Error("handler of a task failed")
 		o = w.cfg.Failed(t, err)
 	}
 	w.settle(context.WithoutCancel(ctx), t, o, stopping)
 }
+
+type panicked struct {
+	value any
+	stack []byte
+}
+
+func (p *panicked) Error() string { return fmt.Sprintf("handler panicked: %v", p.value) }
 
 // call runs the handler. A panic, a Goexit and an outcome that is not valid are errors.
 func (w *Worker) call(ctx context.Context, t Task) (o Outcome, err error) {
@@ -47,8 +57,7 @@ func (w *Worker) call(ctx context.Context, t Task) (o Outcome, err error) {
 		err = errors.New("handler ended its goroutine") // unless it returns
 		defer func() {
 			if p := recover(); p != nil {
-				err = fmt.Errorf("handler panicked: %v", p)
-				w.log.Error("handler of a task panicked", "task", t.ID, "target", t.Target, "stack", string(debug.Stack()))
+				err = &panicked{value: p, stack: debug.Stack()}
 			}
 		}()
 		o = w.handler(ctx, t)

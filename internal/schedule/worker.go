@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
@@ -83,46 +83,55 @@ func (w *Worker) Run(ctx context.Context) error {
 	wg.Go(func() { w.pruneLoop(ctx) })
 	l := looking{pause: backoff.Policy{Initial: w.cfg.PollMin, Max: w.cfg.PollMax, Multiplier: 2}}
 	for ctx.Err() == nil {
-		tasks, more, err := w.claim(ctx)
-		for _, t := range tasks {
-			wg.Go(func() { w.work(ctx, t) })
+		asked := time.Now()
+		a := w.claim(ctx)
+		for _, t := range a.tasks {
+			wg.Go(func() { w.work(ctx, t, asked) })
 		}
-		w.sleep(ctx, l.next(ctx, w, len(tasks), more, err))
+		w.sleep(ctx, l.next(ctx, w, a, asked))
 	}
 	return nil
 }
 
-// claim takes as many tasks as there is room for. more says that the end of a task
-// makes room for one that may be due already.
-func (w *Worker) claim(ctx context.Context) (tasks []Task, more bool, err error) {
+// answer is what a claim came to.
+type answer struct {
+	tasks []Task
+	full  bool // all places are taken
+	more  bool // the end of a task makes room for one that may be due already
+	err   error
+}
+
+// claim takes as many tasks as there is room for.
+func (w *Worker) claim(ctx context.Context) answer {
 	r := ClaimRequest{Queue: w.queue, PerTarget: w.cfg.PerTarget, Lease: w.cfg.Lease}
 	if w.cfg.Targets != nil {
 		if r.Targets = w.cfg.Targets(); len(r.Targets) == 0 {
-			return nil, false, nil
+			return answer{}
 		}
 	}
 	w.mu.Lock()
-	r.Limit = w.cfg.Concurrency - w.total
-	r.Running = make(map[string]int, len(w.running))
-	for target, n := range w.running {
-		r.Running[target] = n
-		more = more || n >= w.cfg.PerTarget
-	}
+	r.Limit, r.Running = w.cfg.Concurrency-w.total, maps.Clone(w.running)
 	w.mu.Unlock()
 	if r.Limit == 0 {
-		return nil, true, nil
+		return answer{full: true, more: true}
 	}
-	if tasks, err = w.s.Claim(ctx, r); err != nil {
-		return nil, false, err
+	tasks, err := w.s.Claim(ctx, r)
+	if err != nil {
+		return answer{err: err}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, t := range tasks {
 		w.running[t.Target]++
 		w.total++
-		more = more || w.running[t.Target] >= w.cfg.PerTarget
 	}
-	return tasks, more || len(tasks) == r.Limit, nil
+	a := answer{tasks: tasks, full: w.total == w.cfg.Concurrency, more: len(tasks) == r.Limit}
+	for _, running := range []map[string]int{r.Running, w.running} {
+		for _, n := range running {
+			a.more = a.more || n >= w.cfg.PerTarget // more of that target may be due
+		}
+	}
+	return a
 }
 
 // ended makes room.
@@ -149,26 +158,25 @@ type rest struct {
 	room bool
 }
 
-func (l *looking) next(ctx context.Context, w *Worker, claimed int, more bool, err error) rest {
-	if ctx.Err() != nil {
+func (l *looking) next(ctx context.Context, w *Worker, a answer, asked time.Time) rest {
+	switch {
+	case ctx.Err() != nil:
 		return rest{}
-	}
-	if err != nil {
+	case a.err != nil:
 		l.failed++
 		if l.failed == 1 {
-			w.log.Warn("worker could not claim tasks", "error", err)
+			w.log.Warn("worker could not claim tasks", "error", a.err)
 		}
 		return rest{wait: backoff.Half(l.pause.Delay(l.failed))}
-	}
-	if l.failed > 0 {
+	case l.failed > 0:
 		w.log.Info("worker claims tasks again")
 		l.failed = 0
 	}
-	if claimed > 0 && !more {
-		return rest{} // there may be others, that were beyond what was looked at
-	}
-	if more {
+	if a.full {
 		return rest{wait: w.cfg.PollMax, room: true}
+	}
+	if len(a.tasks) > 0 {
+		return rest{} // there may be others, beyond what was looked at
 	}
 	var targets []string
 	if w.cfg.Targets != nil {
@@ -176,11 +184,11 @@ func (l *looking) next(ctx context.Context, w *Worker, claimed int, more bool, e
 			return rest{wait: w.cfg.PollMax}
 		}
 	}
-	left, found, err := w.s.until(ctx, w.queue, slices.Clone(targets))
+	left, found, err := w.s.until(ctx, w.queue, targets, time.Since(asked))
 	if err != nil || !found {
 		left = w.cfg.PollMax
 	}
-	return rest{wait: min(max(left, w.cfg.PollMin), w.cfg.PollMax)}
+	return rest{wait: min(max(left, w.cfg.PollMin), w.cfg.PollMax), room: a.more}
 }
 
 func (w *Worker) sleep(ctx context.Context, r rest) {
