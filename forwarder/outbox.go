@@ -10,6 +10,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/sluicegate/sluicegate/internal/header"
+	"github.com/sluicegate/sluicegate/internal/schedule"
 	"github.com/sluicegate/sluicegate/internal/schema"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
 )
@@ -20,6 +21,7 @@ type Outbox struct {
 	db    *sql.DB
 	cfg   Config
 	names sqldialect.Names
+	tasks *schedule.Schedule // the messages that enter the outbox later
 
 	mu      sync.Mutex
 	waiters map[chan struct{}]struct{} // one a lane that runs
@@ -34,7 +36,11 @@ func New(db *sql.DB, cfg Config) (*Outbox, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new outbox: %w", err)
 	}
-	return &Outbox{db: db, cfg: cfg, names: cfg.names(), waiters: map[chan struct{}]struct{}{}}, nil
+	tasks, err := schedule.New(db, schedule.Config{Dialect: cfg.Dialect, Schema: cfg.Schema, Prefix: cfg.Prefix})
+	if err != nil {
+		return nil, fmt.Errorf("new outbox: %w", err)
+	}
+	return &Outbox{db: db, cfg: cfg, names: cfg.names(), tasks: tasks, waiters: map[chan struct{}]struct{}{}}, nil
 }
 
 // Migrate creates or updates the tables. It may run twice, and at the same time

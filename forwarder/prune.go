@@ -9,6 +9,7 @@ import (
 
 	delay "github.com/sluicegate/sluicegate/internal/backoff"
 	"github.com/sluicegate/sluicegate/internal/janitor"
+	"github.com/sluicegate/sluicegate/internal/schedule"
 	"github.com/sluicegate/sluicegate/internal/schema"
 )
 
@@ -32,6 +33,29 @@ func (r *Relay) pruneLoop(ctx context.Context) {
 			if _, err := janitor.Drain(ctx, pruneBatch, p.batch); err != nil && ctx.Err() == nil && !r.outbox.cfg.Dialect.IsContention(err) {
 				r.outbox.cfg.Logger.Warn("outbox relay could not prune its history", "error", err)
 			}
+		}
+		r.pruneTasks(ctx)
+	}
+}
+
+// movedKeep is how long tasks are kept whose message has entered the outbox,
+// which, or whose history, has it then.
+const movedKeep = time.Minute
+
+func (r *Relay) pruneTasks(ctx context.Context) {
+	for _, request := range []schedule.PruneRequest{
+		{Statuses: []schedule.Status{schedule.Done}, OlderThan: min(movedKeep, r.cfg.Retain)},
+		{Statuses: []schedule.Status{schedule.Dead, schedule.Cancelled}, OlderThan: r.cfg.RetainFailed},
+	} {
+		request.Queue = publishQueue
+		_, err := janitor.Drain(ctx, pruneBatch, func(ctx context.Context, limit int) (int64, error) {
+			ctx, cancel := linger(ctx, r.cfg.StopTimeout)
+			defer cancel()
+			request.Batch = limit
+			return r.outbox.tasks.Prune(r.unbroken(ctx), request)
+		})
+		if err != nil && ctx.Err() == nil && !errors.Is(err, schedule.ErrContended) {
+			r.outbox.cfg.Logger.Warn("outbox relay could not prune the messages that have entered", "error", err)
 		}
 	}
 }

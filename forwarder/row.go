@@ -36,6 +36,7 @@ type row struct {
 	payload                 []byte
 	headers                 string
 	traceParent, traceState string
+	attempts                int // of a row that enters anew
 }
 
 func (r *row) size() int {
