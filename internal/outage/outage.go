@@ -17,6 +17,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"syscall"
 
 	"github.com/sluicegate/sluicegate/internal/failure"
@@ -46,11 +47,7 @@ func within(err error) bool {
 	}
 	switch e := err.(type) { //nolint:errorlint // this is the walk
 	case interface{ Unwrap() []error }:
-		for _, err := range e.Unwrap() {
-			if within(err) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(e.Unwrap(), within)
 	case interface{ Unwrap() error }:
 		return within(e.Unwrap())
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -118,15 +119,7 @@ type pass struct {
 
 // needsIt reports whether the message depends on c as far as is known.
 func (p *pass) needsIt(c *circuit) bool {
-	if !p.limited || c.name == "" {
-		return true
-	}
-	for _, name := range p.needs {
-		if name == c.name {
-			return true
-		}
-	}
-	return false
+	return !p.limited || c.name == "" || slices.Contains(p.needs, c.name)
 }
 
 // leave counts the end of an attempt.

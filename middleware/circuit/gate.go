@@ -93,7 +93,8 @@ func (g *group) admit(p *pass, now time.Time, anyway bool) ([]ticket, bool) {
 // elect lets those go on that may, in the order in which they came.
 func (g *group) elect(now time.Time) {
 	for e := g.waiting.Front(); e != nil; {
-		w, next := e.Value.(*waiter), e.Next() //nolint:forcetypeassert // nothing else is in it
+		next := e.Next()
+		w, _ := e.Value.(*waiter) // nothing else is in it
 		if tickets, ok := g.admit(&w.p, now, false); ok {
 			g.waiting.Remove(e)
 			w.in, w.p.tickets = nil, tickets

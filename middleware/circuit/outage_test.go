@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -177,12 +178,12 @@ func TestReplicasAreIndependentAndDoNotProbeTogether(t *testing.T) {
 func TestPoisonDoesNotKeepAnOpenCircuitFromClosing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{start: time.Now(), end: time.Now().Add(time.Minute), spent: map[string]int{}, landed: map[string]time.Time{}}
-		poisoned := 0
+		var poisoned atomic.Int64
 		r := newRig(t, circuit.Config{}, nil)
 		r.do = func(msg *message.Message) error {
 			if msg.UUID == "poison" {
 				after(30 * time.Second)
-				poisoned++
+				poisoned.Add(1)
 				return fmt.Errorf("%w: %w", failure.ErrTimeout, errBoom)
 			}
 			return w.handler(msg.UUID, false)
@@ -203,7 +204,7 @@ func TestPoisonDoesNotKeepAnOpenCircuitFromClosing(t *testing.T) {
 		}()
 		consume(r, 100, 10)
 		late := time.Since(w.end)
-		for poisoned < 50 { // it goes on to its end, and stops nobody
+		for poisoned.Load() < 50 { // it goes on to its end, and stops nobody
 			after(time.Minute)
 			if err := r.deliver("good"); err != nil {
 				t.Fatal(err)
