@@ -82,3 +82,10 @@ func TestInvalidSQLValuesAreReportedTogetherByField(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestTheDeskOnSQLite(t *testing.T) {
+	deadlettertest.RunDesk(t, func(t *testing.T) deadlettertest.Harness {
+		t.Helper()
+		return deadlettertest.Harness{DB: migrated(t)}
+	})
+}

@@ -1,0 +1,114 @@
+package deadlettertest
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/sluicegate/sluicegate/internal/idemstore"
+	"github.com/sluicegate/sluicegate/internal/idemstore/memory"
+	"github.com/sluicegate/sluicegate/middleware/deadletter"
+)
+
+var raceCases = map[string]func(*fixture){
+	"redrives at the same time hand each letter over once":                      atOnce,
+	"a redrive that fails in the middle of a batch leaves the batch as it was":  halfway,
+	"records elsewhere are moved, and after a crash the letter can be redriven": elsewhere,
+	"letters without a key have no record and wait under a key of their own":    keyless,
+}
+
+var errBroken = errors.New("broken")
+
+func atOnce(f *fixture) {
+	const letters, desks = 60, 4
+	all := f.bury(letters)
+	var wg sync.WaitGroup
+	results := make([]deadletter.Result, desks)
+	errs := make([]error, desks)
+	for i := range desks {
+		desk := f.newDesk(f.tasks, deadletter.DeskConfig{Inbox: f.inbox, Batch: 7 + i})
+		wg.Go(func() {
+			results[i], errs[i] = desk.Redrive(f.Context(), deadletter.RedriveRequest{Selection: deadletter.Selection{Filter: &deadletter.Filter{}}, By: "ann"})
+		})
+	}
+	wg.Wait()
+	var done int64
+	for i, r := range results {
+		// Who comes when all is done finds nothing.
+		if errs[i] != nil && !errors.Is(errs[i], deadletter.ErrNoMatch) {
+			f.Error(errs[i])
+		}
+		done += r.Done
+	}
+	if done != letters || f.waiting() != letters {
+		f.Errorf("%d were handed over, %d wait", done, f.waiting())
+	}
+	for _, id := range all {
+		l := f.get(id)
+		if state, epoch := f.record(l); l.Status != deadletter.Redriven || state != idemstore.Parked || epoch != 1 {
+			f.Errorf("letter %d is %s, its record %s in epoch %d", id, l.Status, state, epoch)
+		}
+	}
+}
+
+func halfway(f *fixture) {
+	f.bury(5)
+	desk := f.newDesk(&failing{tasks: f.tasks, err: errBroken, after: 3}, deadletter.DeskConfig{Inbox: f.inbox})
+	everything := deadletter.Selection{Filter: &deadletter.Filter{}}
+	r, err := desk.Redrive(f.Context(), deadletter.RedriveRequest{Selection: everything, By: "ann"})
+	if !errors.Is(err, errBroken) || r.State != deadletter.Failed || r.Done != 0 {
+		f.Errorf("%+v, %v", r, err)
+	}
+	if state, epoch := f.record(letter(0)); state != idemstore.Dead || epoch != 0 || f.waiting() != 0 || len(f.list(deadletter.Filter{})) != 5 {
+		f.Errorf("the record is %s in epoch %d, %d wait", state, epoch, f.waiting())
+	}
+	if a, err := f.desk.Action(f.Context(), r.ID); err != nil || a.State != deadletter.Failed || a.Error == "" {
+		f.Errorf("%+v, %v", a, err)
+	}
+	if r := f.redrive(everything); r.Done != 5 {
+		f.Errorf("%+v", r)
+	}
+}
+
+func elsewhere(f *fixture) {
+	all := f.bury(3)
+	records := memory.New(memory.Config{})
+	for n := range 3 {
+		f.must(records.Transition(f.Context(), key(letter(n)), idemstore.Transition{From: []idemstore.State{idemstore.Absent}, To: idemstore.Dead}))
+	}
+	epoch := func(n int) (idemstore.State, int64) {
+		r, err := records.Claim(f.Context(), idemstore.Claim{Key: key(letter(n)), Token: "t", Lease: time.Second})
+		f.must(err)
+		return r.State, r.Epoch
+	}
+	broken := f.newDesk(f.tasks, deadletter.DeskConfig{Records: &failing{records: records, err: errBroken}})
+	if _, err := broken.Redrive(f.Context(), deadletter.RedriveRequest{Selection: ids(all[0]), By: "ann"}); !errors.Is(err, errBroken) {
+		f.Fatal(err)
+	}
+	if state, n := epoch(0); state != idemstore.Parked || n != 1 || f.get(all[0]).Status != deadletter.Dead || f.waiting() != 0 {
+		f.Fatalf("the record is %s in epoch %d, %d wait", state, n, f.waiting())
+	}
+	desk := f.newDesk(f.tasks, deadletter.DeskConfig{Records: records})
+	r, err := desk.Redrive(f.Context(), deadletter.RedriveRequest{Selection: deadletter.Selection{Filter: &deadletter.Filter{}}, By: "ann"})
+	f.must(err)
+	if r.Done != 3 || r.Skipped != 0 || f.waiting() != 3 {
+		f.Errorf("%+v, %d wait", r, f.waiting())
+	}
+	for n, want := range []int64{2, 1, 1} {
+		_, e := f.task(letter(n))
+		if state, epoch := epoch(n); state != idemstore.Parked || epoch != want || e.Epoch != want {
+			f.Errorf("record %d is %s in epoch %d, its task in %d", n, state, epoch, e.Epoch)
+		}
+	}
+}
+
+func keyless(f *fixture) {
+	l := letter(0)
+	l.Key = ""
+	for range 2 {
+		f.must(f.store.Put(f.Context(), l))
+	}
+	if r := f.redrive(deadletter.Selection{Filter: &deadletter.Filter{}}); r.Done != 2 || f.waiting() != 2 {
+		f.Errorf("%+v, %d wait", r, f.waiting())
+	}
+}
