@@ -1,7 +1,8 @@
 package alert
 
 import (
-	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"maps"
 	"slices"
 	"strconv"
@@ -19,22 +20,37 @@ const (
 	Critical Severity = "critical"
 )
 
+func (s Severity) rank() int {
+	switch s {
+	case Info:
+		return 0
+	case Critical:
+		return 2
+	default:
+		return 1
+	}
+}
+
 // Alert is one thing that a person should know. Payloads, metadata values and
-// secrets have no place in it.
+// secrets have no place in it. Texts that are too long are shortened by Emit.
 type Alert struct {
 	Name     string            // what happened, stable: "message_dead_lettered"
 	Severity Severity          // default Warning
 	Labels   map[string]string // stable labels, part of the fingerprint; not changed after Emit
 	Summary  string            // one sentence for people
+	Link     string            // leads to more; default Config.Link
 	Handler  string            // consumer and handler, part of the fingerprint
 	Topic    string            // topic of the message, part of the fingerprint
-	Key      string            // of the last occurrence
-	Reason   string            // of the last occurrence
-	Count    int               // occurrences since the last one sent; Emit counts 0 as 1
-	At       time.Time         // of the last occurrence; Emit sets now where it is zero
+	Key      string            // of this occurrence
+	Reason   string            // of this occurrence
+	Count    int               // occurrences; Emit counts 0 as 1
+	At       time.Time         // when it happened; Emit sets now where it is zero
+	// Condition says that this is a state that goes on, such as a full queue, and
+	// not an event: told again and again, it is counted once.
+	Condition bool
 }
 
-// Fingerprint is what alerts are folded by.
+// Fingerprint is what alerts are folded by: a hash, 32 characters long.
 func (a Alert) Fingerprint() string {
 	var b strings.Builder
 	// Quoted, so that no two different alerts run together.
@@ -46,18 +62,16 @@ func (a Alert) Fingerprint() string {
 		b.WriteByte('=')
 		b.WriteString(strconv.Quote(a.Labels[k]))
 	}
-	return b.String()
+	return hash(b.String())
+}
+
+func hash(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:16])
 }
 
 // Emitter takes alerts. *Notifier is one.
 type Emitter interface {
 	// Emit takes a without blocking. It is safe for concurrent use.
 	Emit(a Alert)
-}
-
-// Channel delivers an alert to people.
-type Channel interface {
-	// Send returns after the alert was accepted, or why it was not; it must
-	// return when ctx ends. A Notifier calls it from one goroutine.
-	Send(ctx context.Context, a Alert) error
 }

@@ -11,8 +11,8 @@ import (
 // printer is a channel that prints; the real ones are packages of their own.
 type printer struct{}
 
-func (printer) Send(_ context.Context, a alert.Alert) error {
-	fmt.Printf("%s: %s (%s, %d times)\n", a.Severity, a.Summary, a.Handler, a.Count)
+func (printer) Send(_ context.Context, n alert.Notification) error {
+	fmt.Printf("%s: %s (%s, %d times, for example %s)\n", n.Severity, n.Summary, n.Handler, n.Count, n.Samples[0].Key)
 	return nil
 }
 
@@ -34,8 +34,9 @@ func Example() {
 	if err := notifier.Run(ctx); err != nil {
 		fmt.Println(err)
 	}
-	fmt.Printf("%+v\n", notifier.Stats())
+	stats := notifier.Stats()
+	fmt.Println(stats.Sent, "sent,", stats.Suppressed, "folded into it")
 	// Output:
-	// warning: A message could not be handled and was set aside. (shop/stock, 1000 times)
-	// {Sent:1 Suppressed:999 Dropped:0 Failed:0}
+	// warning: A message could not be handled and was set aside. (shop/stock, 1000 times, for example order-0)
+	// 1 sent, 999 folded into it
 }

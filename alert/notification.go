@@ -2,7 +2,6 @@ package alert
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -131,12 +130,3 @@ func (e *SendError) Error() string {
 
 // Unwrap returns Err.
 func (e *SendError) Unwrap() error { return e.Err }
-
-// verdictOf is what to do about an error of a Sender.
-func verdictOf(err error) SendError {
-	var e *SendError
-	if errors.As(err, &e) {
-		return *e
-	}
-	return SendError{Retryable: true, Err: err}
-}

@@ -1,264 +1,140 @@
 package alert
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"log/slog"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/sluicegate/sluicegate/internal/backoff"
+	"github.com/sluicegate/sluicegate/internal/text"
 )
 
-// Config of a Notifier. The zero value is ready to use.
-type Config struct {
-	// Repeat is how long after an alert was sent those of its fingerprint are
-	// only counted. Default 4 h.
-	Repeat time.Duration
-	// Buffer is how many fingerprints are remembered; an alert with a new one
-	// is dropped while all of them are in use. Default 1024.
-	Buffer int
-	// SendTimeout limits one call of the channel. Default 10 s.
-	SendTimeout time.Duration
-	// MaxAttempts is how often one alert is offered to a failing channel, with
-	// pauses from 1 s up to 1 min, before it is given up: Stats counts it as
-	// Failed, and the next of its fingerprint is sent at once. Default 5.
-	MaxAttempts int
-	// Drain is how long Run goes on sending after its context has ended, each
-	// alert once. Default 5 s.
-	Drain time.Duration
-	// Logger is told why the channel failed. Default: nobody.
-	Logger *slog.Logger
-}
-
-// Stats are counters since New.
+// Stats are counters since New, of this process.
 type Stats struct {
-	Sent       int64 // alerts that the channel accepted
-	Suppressed int64 // occurrences that were folded into another alert
+	Sent       int64 // notifications that a channel accepted, but for heartbeats
+	Suppressed int64 // occurrences that were folded into another notification
 	Dropped    int64 // occurrences that found no place
-	Failed     int64 // alerts that the channel refused until they were given up
+	Failed     int64 // notifications that a channel refused until they were given up
+	Muted      int64 // times that a silence or an inhibition kept a notification back
+	Digested   int64 // groups that were told in a digest
 }
 
-// Notifier folds alerts and sends them to a channel. It is safe for concurrent
-// use; nothing is sent while Run does not run.
+// Notifier folds alerts into groups and tells channels of them. It is safe for
+// concurrent use; nothing is sent while Run does not run.
 type Notifier struct {
-	channel Channel
-	cfg     Config
+	plan    *plan
+	pending *pending
+	local   *Memory // while State is away; State itself where that is a *Memory
+	lanes   map[string]*lane
 	wake    chan struct{}
+	muted   atomic.Pointer[muting]
 
-	mu      sync.Mutex
-	running bool
-	known   map[string]*entry
-	queue   []*entry // those to send, in order
-	stats   Stats
+	mu        sync.Mutex
+	running   bool
+	stats     Stats
+	awaySince time.Time // State has failed since; zero: it works
+	flushed   time.Time
 }
 
-// entry is one fingerprint.
-type entry struct {
-	alert  Alert     // the last occurrence, with the count since the last one sent
-	queued bool      // in the queue, or being sent
-	sentAt time.Time // zero: never, or given up
-}
-
-// New returns a Notifier on channel.
-func New(channel Channel, cfg Config) (*Notifier, error) {
-	cfg, err := cfg.withDefaults()
-	if channel == nil {
-		err = errors.Join(errors.New("channel: is nil"), err)
-	}
+// New returns a Notifier that tells the channel DefaultChannel, which sends by
+// sender, and those of the configuration.
+func New(sender Sender, cfg Config) (*Notifier, error) {
+	p, err := compile(sender, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("configure alert notifier: %w", err)
+		return nil, err
 	}
-	return &Notifier{channel: channel, cfg: cfg, wake: make(chan struct{}, 1), known: map[string]*entry{}}, nil
+	n := &Notifier{
+		plan:    p,
+		pending: &pending{limit: p.cfg.Buffer, waiting: map[string]*occurrence{}},
+		lanes:   map[string]*lane{},
+		wake:    make(chan struct{}, 1),
+	}
+	n.muted.Store(&muting{})
+	if m, ok := p.cfg.State.(*Memory); ok {
+		n.local = m
+	} else {
+		n.local = NewMemory()
+	}
+	for _, name := range p.names {
+		n.lanes[name] = &lane{n: n, channel: p.channels[name], wake: make(chan struct{}, 1), waiting: map[item]bool{}}
+	}
+	return n, nil
 }
 
-func (c Config) withDefaults() (Config, error) {
-	var errs []error
-	duration := func(name string, d *time.Duration, def time.Duration) {
-		switch {
-		case *d < 0:
-			errs = append(errs, fmt.Errorf("Config.%s: %s is negative; use a duration, or 0 for %s", name, *d, def))
-		case *d == 0:
-			*d = def
-		}
-	}
-	number := func(name string, n *int, def int) {
-		switch {
-		case *n < 0:
-			errs = append(errs, fmt.Errorf("Config.%s: %d is negative; use 1 or more, or 0 for %d", name, *n, def))
-		case *n == 0:
-			*n = def
-		}
-	}
-	duration("Repeat", &c.Repeat, 4*time.Hour)
-	number("Buffer", &c.Buffer, 1024)
-	duration("SendTimeout", &c.SendTimeout, 10*time.Second)
-	number("MaxAttempts", &c.MaxAttempts, 5)
-	duration("Drain", &c.Drain, 5*time.Second)
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	return c, errors.Join(errs...)
-}
-
-// Emit takes a to be sent or counted. It never blocks.
+// Emit takes a to be told or counted. It never blocks. Where there is no room
+// for another fingerprint, it is dropped and counted.
 func (n *Notifier) Emit(a Alert) {
-	now := time.Now()
-	if a.At.IsZero() {
-		a.At = now
-	}
-	if a.Severity == "" {
-		a.Severity = Warning
-	}
-	a.Count = max(a.Count, 1)
-	if n.take(a, now) {
-		select {
-		case n.wake <- struct{}{}:
-		default: // it will look anyway
-		}
+	if n.pending.add(n.plan.occurrenceOf(a, time.Now())) {
+		n.nudge()
 	}
 }
 
-func (n *Notifier) take(a Alert, now time.Time) (queued bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	fingerprint := a.Fingerprint()
-	e := n.known[fingerprint]
-	if e == nil {
-		if len(n.known) >= n.cfg.Buffer && !n.forget(now) {
-			n.stats.Dropped += int64(a.Count)
-			return false
-		}
-		e = &entry{}
-		n.known[fingerprint] = e
+// Resolve says that the alerts with the fingerprint of a are over: those who were
+// told of them are told so, and those who were not hear nothing. Only what the
+// fingerprint is made of matters in a, and At, where it is not zero. It never
+// blocks. An alert that fires again after that is told again.
+func (n *Notifier) Resolve(a Alert) {
+	o := n.plan.occurrenceOf(a, time.Now())
+	o.count, o.over, o.samples = 0, o.last, nil
+	if n.pending.add(o) {
+		n.nudge()
 	}
-	count := e.alert.Count
-	e.alert = a
-	e.alert.Count += count
-	if e.queued || (!e.sentAt.IsZero() && now.Sub(e.sentAt) < n.cfg.Repeat) {
-		n.stats.Suppressed += int64(a.Count)
-		return false
-	}
-	e.queued = true
-	n.queue = append(n.queue, e)
-	return true
 }
 
-// forget makes room by dropping fingerprints whose repeat time is over.
-func (n *Notifier) forget(now time.Time) bool {
-	for fingerprint, e := range n.known {
-		if !e.queued && now.Sub(e.sentAt) >= n.cfg.Repeat {
-			delete(n.known, fingerprint)
-		}
+// nudge has the state looked at soon.
+func (n *Notifier) nudge() {
+	select {
+	case n.wake <- struct{}{}:
+	default: // it will be
 	}
-	return len(n.known) < n.cfg.Buffer
 }
 
 // Stats returns the counters.
 func (n *Notifier) Stats() Stats {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.stats
+	s := n.stats
+	s.Dropped = n.pending.drops()
+	return s
+}
+
+func (n *Notifier) count(add func(*Stats)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	add(&n.stats)
 }
 
 // ErrRunning says that Run was called while it ran.
 var ErrRunning = errors.New("alert notifier is running already")
 
-// Run sends until ctx ends, then sends what is left for at most Config.Drain,
-// and returns nil. It must not run twice at the same time; it may run again.
-func (n *Notifier) Run(ctx context.Context) error {
-	n.mu.Lock()
-	if n.running {
-		n.mu.Unlock()
-		return ErrRunning
+// notification is what c is told of g.
+func (p *plan) notification(g *group, id string, c *channel, firing []string, now time.Time, why reason) Notification {
+	o := g.Outlet[c.name]
+	n := Notification{
+		Status: Firing, Name: g.Name, Severity: g.Severity, Labels: g.Labels, Handler: g.Handler, Topic: g.Topic,
+		Summary: g.Summary, Count: g.Count, New: g.Count, First: g.First, Last: g.Last, At: now,
+		Samples: g.Samples, Link: g.Link, Fingerprint: id, Repeat: why == repeated,
 	}
-	n.running = true
-	n.mu.Unlock()
-	defer func() {
-		n.mu.Lock()
-		n.running = false
-		n.mu.Unlock()
-	}()
-	for {
-		for e, ok := n.first(); ok && ctx.Err() == nil; e, ok = n.first() {
-			n.deliver(ctx, e)
-		}
-		select {
-		case <-ctx.Done():
-			n.drain(ctx)
-			return nil
-		case <-n.wake:
-		}
+	if o != nil {
+		n.New = g.Count - o.Count
 	}
+	if len(firing) == 0 {
+		n.Status = Resolved
+	}
+	if n.Name == "" {
+		n.Name = "alerts"
+	}
+	if n.Link == "" {
+		n.Link = strings.ReplaceAll(p.cfg.Link, "{fingerprint}", id)
+	}
+	return n
 }
 
-var pause = backoff.Policy{Initial: time.Second, Max: time.Minute, Multiplier: 2}
-
-// deliver offers the entry at the head of the queue until it is accepted or
-// given up. The end of ctx leaves it there for drain.
-func (n *Notifier) deliver(ctx context.Context, e *entry) {
-	for attempt := 1; ; attempt++ {
-		err := n.send(ctx, e)
-		if err == nil || ctx.Err() != nil {
-			return
-		}
-		n.cfg.Logger.Warn("alert channel failed", "attempt", attempt, "error", err)
-		if attempt >= n.cfg.MaxAttempts {
-			n.giveUp(e)
-			return
-		}
-		if backoff.Wait(ctx, pause.Delay(attempt)) != nil {
-			return
-		}
+// breakAlert is told where a channel turns out to be broken.
+func breakAlert(c *channel, why error) Alert {
+	return Alert{
+		Name: ChannelBrokenName, Severity: Critical, Condition: true, Labels: map[string]string{"channel": c.name},
+		Summary: "An alert channel refuses everything until it is mended.", Reason: text.Short(why.Error(), maxReason),
 	}
-}
-
-func (n *Notifier) drain(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.cfg.Drain)
-	defer cancel()
-	for e, ok := n.first(); ok; e, ok = n.first() {
-		if err := n.send(ctx, e); err != nil {
-			n.cfg.Logger.Warn("alert not sent at shutdown", "error", err)
-			n.giveUp(e)
-		}
-	}
-}
-
-func (n *Notifier) first() (*entry, bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if len(n.queue) == 0 {
-		return nil, false
-	}
-	return n.queue[0], true
-}
-
-// send offers the head of the queue once, and takes it off where it was accepted.
-func (n *Notifier) send(ctx context.Context, e *entry) error {
-	n.mu.Lock()
-	a := e.alert
-	n.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, n.cfg.SendTimeout)
-	defer cancel()
-	if err := n.channel.Send(ctx, a); err != nil {
-		return fmt.Errorf("send alert %s: %w", a.Name, err)
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.queue = n.queue[1:]
-	e.queued = false
-	e.sentAt = time.Now()
-	e.alert.Count -= a.Count // what came while it was being sent
-	n.stats.Sent++
-	return nil
-}
-
-func (n *Notifier) giveUp(e *entry) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.queue = n.queue[1:]
-	e.queued = false
-	e.sentAt = time.Time{}
-	n.stats.Failed++
 }

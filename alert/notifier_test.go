@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -14,24 +13,25 @@ import (
 	"github.com/sluicegate/sluicegate/internal/backoff"
 )
 
-// channel records what it accepts, and fails or blocks on demand.
-type channel struct {
+// sender records what it accepts, and fails or blocks on demand.
+type sender struct {
 	mu    sync.Mutex
-	sent  []alert.Alert
+	sent  []alert.Notification
 	at    []time.Time
 	tries int
 	fail  func(try int) error
 	block chan struct{}
 }
 
-func (c *channel) Send(ctx context.Context, a alert.Alert) error {
+func (c *sender) Send(ctx context.Context, n alert.Notification) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.tries++
 	if c.block != nil {
+		block := c.block
 		c.mu.Unlock()
 		select {
-		case <-c.block:
+		case <-block:
 		case <-ctx.Done():
 		}
 		c.mu.Lock()
@@ -44,25 +44,56 @@ func (c *channel) Send(ctx context.Context, a alert.Alert) error {
 			return err
 		}
 	}
-	c.sent, c.at = append(c.sent, a), append(c.at, time.Now())
+	c.sent, c.at = append(c.sent, n), append(c.at, time.Now())
 	return nil
 }
 
-func start(t *testing.T, c alert.Channel, cfg alert.Config) (*alert.Notifier, func()) {
+// told is what was accepted, in short.
+func (c *sender) told() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []string
+	for _, n := range c.sent {
+		out = append(out, fmt.Sprintf("%s %s %d", n.Status, n.Name, n.Count))
+	}
+	return out
+}
+
+func (c *sender) want(t *testing.T, want ...string) {
+	t.Helper()
+	if got := c.told(); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Fatalf("told %q, want %q", got, want)
+	}
+}
+
+func build(t *testing.T, c alert.Sender, cfg alert.Config) *alert.Notifier {
 	t.Helper()
 	n, err := alert.New(c, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return n
+}
+
+func run(t *testing.T, n *alert.Notifier) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx) }()
-	return n, func() {
+	synctest.Wait()
+	return func() {
+		t.Helper()
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("Run: %v", err)
 		}
 	}
+}
+
+func start(t *testing.T, c alert.Sender, cfg alert.Config) (*alert.Notifier, func()) {
+	t.Helper()
+	n := build(t, c, cfg)
+	return n, run(t, n)
 }
 
 // pause lets d pass in a bubble, and all that then happens.
@@ -74,169 +105,225 @@ func pause(t *testing.T, d time.Duration) {
 	synctest.Wait()
 }
 
-func dead(key string) alert.Alert { return alert.Alert{Name: "dead", Handler: "shop/stock", Key: key} }
+func dead(key string) alert.Alert {
+	return alert.Alert{Name: "dead", Handler: "shop/stock", Key: key, Reason: "no stock"}
+}
 
-func TestAPersonIsToldOnceAndAgainWithTheCountAfterRepeat(t *testing.T) {
+func urgent(name string) alert.Alert { return alert.Alert{Name: name, Severity: alert.Critical} }
+
+func TestTenThousandEqualFailuresAreOneNotification(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &channel{}
+		c := &sender{}
 		n, stop := start(t, c, alert.Config{})
-		n.Emit(dead("1"))
-		synctest.Wait()
-		for i := range 99 {
+		for i := range 10_000 {
 			n.Emit(dead(fmt.Sprint(i)))
+			if i%10 == 9 {
+				pause(t, 10*time.Millisecond)
+			}
 		}
-		pause(t, 4*time.Hour-time.Second)
-		n.Emit(dead("suppressed"))
-		synctest.Wait()
-		if len(c.sent) != 1 || c.sent[0].Count != 1 || c.sent[0].Severity != alert.Warning || c.sent[0].At.IsZero() {
-			t.Fatalf("sent %+v", c.sent)
+		pause(t, time.Hour)
+		c.want(t, "firing dead 10000", "resolved dead 10000")
+		got := c.sent[0]
+		if len(got.Samples) != alert.MaxSamples || got.Samples[0].Key != "0" || got.Samples[4].Key != "9999" || got.Samples[4].Reason != "no stock" {
+			t.Errorf("samples %+v", got.Samples)
 		}
-		pause(t, time.Second)
-		n.Emit(dead("last"))
-		synctest.Wait()
-		if len(c.sent) != 2 || c.sent[1].Count != 101 || c.sent[1].Key != "last" {
-			t.Fatalf("sent %+v", c.sent)
+		if d := got.Last.Sub(got.First); d < 9*time.Second || d > 10*time.Second || got.New != 10_000 {
+			t.Errorf("from first to last %s, new %d", d, got.New)
 		}
-		if s := n.Stats(); s != (alert.Stats{Sent: 2, Suppressed: 100}) {
-			t.Fatalf("%+v", s)
+		if s := n.Stats(); s != (alert.Stats{Sent: 2, Suppressed: 9_999}) {
+			t.Errorf("%+v", s)
 		}
 		stop()
 	})
 }
 
-func TestDifferentFingerprintsAreSentEachAndInOrder(t *testing.T) {
+func TestWhatFiresAndResolvesWithinTheGroupWaitIsSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &channel{}
+		c := &sender{}
 		n, stop := start(t, c, alert.Config{})
-		for i := range 10 {
-			n.Emit(alert.Alert{Name: fmt.Sprint(i)})
-		}
+		n.Emit(dead("1"))
+		pause(t, 20*time.Second)
+		n.Resolve(dead(""))
+		pause(t, 24*time.Hour)
+		c.want(t)
+		stop()
+		c.want(t)
+	})
+}
+
+func TestAGroupIsToldAfterItsWaitAndWhatIsCriticalAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &sender{}
+		n, stop := start(t, c, alert.Config{})
+		n.Emit(dead("1"))
+		n.Emit(urgent("down"))
+		pause(t, 0)
 		synctest.Wait()
-		for i, a := range c.sent {
-			if a.Name != fmt.Sprint(i) {
-				t.Fatalf("%d: %+v", i, a)
-			}
+		c.want(t, "firing down 1")
+		pause(t, 29*time.Second)
+		c.want(t, "firing down 1")
+		pause(t, time.Second)
+		c.want(t, "firing down 1", "firing dead 1")
+		stop()
+	})
+}
+
+func TestWhatGoesOnIsToldAgainAfterRepeatAndWithTheCountSince(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &sender{}
+		n, stop := start(t, c, alert.Config{})
+		begun := time.Now()
+		for time.Since(begun) < 4*time.Hour+time.Minute {
+			n.Emit(dead("k"))
+			pause(t, time.Minute)
 		}
-		if len(c.sent) != 10 {
-			t.Fatalf("%d sent", len(c.sent))
+		if len(c.sent) != 2 || !c.sent[1].Repeat || c.at[1].Sub(c.at[0]) != 4*time.Hour || c.sent[1].New != c.sent[1].Count-1 || c.sent[1].Count < 239 {
+			t.Fatalf("%q at %v, new %d", c.told(), c.at, c.sent[1].New)
 		}
+		pause(t, 16*time.Minute)
+		if len(c.sent) != 3 || c.sent[2].Status != alert.Resolved {
+			t.Fatalf("%q", c.told())
+		}
+		stop()
+	})
+}
+
+func TestWhatIsResolvedIsToldOnceAndNotBeforeTheInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &sender{}
+		n, stop := start(t, c, alert.Config{})
+		n.Emit(urgent("down"))
+		pause(t, time.Minute)
+		n.Resolve(urgent("down"))
+		n.Resolve(urgent("never was"))
+		pause(t, 3*time.Minute+59*time.Second)
+		c.want(t, "firing down 1")
+		pause(t, time.Second)
+		c.want(t, "firing down 1", "resolved down 1")
+		pause(t, 24*time.Hour)
+		c.want(t, "firing down 1", "resolved down 1")
+		stop()
+	})
+}
+
+func TestWhatFlapsIsStillForLongerBeforeItCountsAsResolved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &sender{}
+		n, stop := start(t, c, alert.Config{})
+		for range 12 * 24 { // a day of 2 minutes off, 3 on
+			n.Emit(urgent("circuit"))
+			pause(t, 3*time.Minute)
+			n.Resolve(urgent("circuit"))
+			pause(t, 2*time.Minute)
+		}
+		if len(c.sent) > 12 {
+			t.Fatalf("%d notifications in a day", len(c.sent))
+		}
+		pause(t, 5*time.Hour)
+		if last := c.sent[len(c.sent)-1]; last.Status != alert.Resolved {
+			t.Fatalf("it ends with %s", last.Status)
+		}
+		stop()
+	})
+}
+
+func TestAGroupIsToldOfWhatIsNewAndWhatIsOverInIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &sender{}
+		n, stop := start(t, c, alert.Config{GroupBy: []string{"name"}})
+		of := func(handler string) alert.Alert {
+			return alert.Alert{Name: "dead", Handler: handler, Topic: "orders"}
+		}
+		n.Emit(of("stock"))
+		n.Emit(of("points"))
+		pause(t, 30*time.Second)
+		c.want(t, "firing dead 2")
+		if got := c.sent[0]; got.Handler != "" || got.Topic != "orders" {
+			t.Fatalf("not what they share: %+v", got)
+		}
+		n.Emit(of("stock")) // nothing new
+		pause(t, time.Minute)
+		n.Emit(of("payment")) // new in the group
+		pause(t, 4*time.Minute-time.Second)
+		c.want(t, "firing dead 2")
+		pause(t, time.Second)
+		c.want(t, "firing dead 2", "firing dead 4")
+		n.Resolve(of("payment"))
+		pause(t, 5*time.Minute)
+		c.want(t, "firing dead 2", "firing dead 4", "firing dead 4")
+		n.Resolve(of("stock"))
+		n.Resolve(of("points"))
+		pause(t, 5*time.Minute)
+		c.want(t, "firing dead 2", "firing dead 4", "firing dead 4", "resolved dead 4")
 		stop()
 	})
 }
 
 func TestEmitNeverBlocksAndWhatFindsNoPlaceIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &channel{block: make(chan struct{})}
-		n, stop := start(t, c, alert.Config{Buffer: 3, SendTimeout: time.Hour})
+		c := &sender{block: make(chan struct{})}
+		n := build(t, c, alert.Config{Buffer: 3, SendTimeout: time.Hour})
 		before := time.Now()
 		for i := range 10 {
 			n.Emit(alert.Alert{Name: fmt.Sprint(i), Count: 2})
+			n.Emit(alert.Alert{Name: fmt.Sprint(i), Count: 1})
 		}
 		if time.Since(before) != 0 {
-			t.Fatal("Emit waited for the channel")
+			t.Fatal("Emit waited")
 		}
-		if s := n.Stats(); s.Dropped != 14 || s.Sent != 0 {
+		if s := n.Stats(); s.Dropped != 21 {
+			t.Fatalf("%+v", s)
+		}
+		stop := run(t, n)
+		pause(t, time.Minute) // the channel hangs
+		for i := range 3 {
+			n.Emit(alert.Alert{Name: fmt.Sprint("later", i)})
+		}
+		if s := n.Stats(); s.Dropped != 21 || s.Sent != 0 {
 			t.Fatalf("%+v", s)
 		}
 		close(c.block)
-		synctest.Wait()
-		// Those that are remembered make room once their repeat time is over.
-		pause(t, 5*time.Hour)
-		n.Emit(alert.Alert{Name: "new"})
-		synctest.Wait()
-		if s := n.Stats(); s.Sent != 4 || s.Dropped != 14 {
+		pause(t, time.Minute)
+		if s := n.Stats(); s.Sent != 6 {
 			t.Fatalf("%+v", s)
 		}
 		stop()
 	})
 }
 
-func TestWhatComesWhileItsLikeIsBeingSentIsCountedForTheNext(t *testing.T) {
+func TestStoppingTellsWhatWaitsWithinItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &channel{block: make(chan struct{})}
-		n, stop := start(t, c, alert.Config{Repeat: time.Minute, SendTimeout: time.Hour})
-		n.Emit(dead("1"))
-		synctest.Wait() // the channel holds it
-		n.Emit(dead("2"))
-		close(c.block)
-		synctest.Wait()
-		pause(t, time.Minute)
-		n.Emit(dead("3"))
-		synctest.Wait()
-		if len(c.sent) != 2 || c.sent[0].Count != 1 || c.sent[1].Count != 2 {
-			t.Fatalf("%+v", c.sent)
-		}
-		stop()
-	})
-}
-
-func TestAFailingChannelIsTriedAgainAfterGrowingPauses(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := &channel{fail: func(try int) error {
-			if try < 4 {
-				return errors.New("no route")
-			}
-			return nil
-		}}
-		n, stop := start(t, c, alert.Config{})
-		begun := time.Now()
-		n.Emit(dead("1"))
-		pause(t, time.Minute)
-		if len(c.at) != 1 || c.at[0].Sub(begun) != 7*time.Second { // 1 + 2 + 4
-			t.Fatalf("%v", c.at)
-		}
-		stop()
-	})
-}
-
-func TestAnAlertThatTheChannelRefusesIsGivenUpAndBlocksNoOther(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := &channel{fail: func(try int) error {
-			if try <= 2 {
-				return errors.New("bad request")
-			}
-			return nil
-		}}
-		n, stop := start(t, c, alert.Config{MaxAttempts: 2})
-		n.Emit(alert.Alert{Name: "refused"})
-		n.Emit(alert.Alert{Name: "next"})
-		pause(t, time.Minute)
-		n.Emit(alert.Alert{Name: "refused"}) // within Repeat, but nobody was told
-		synctest.Wait()
-		if len(c.sent) != 2 || c.sent[0].Name != "next" || c.sent[1].Name != "refused" || c.sent[1].Count != 2 {
-			t.Fatalf("%+v", c.sent)
-		}
-		if s := n.Stats(); s != (alert.Stats{Sent: 2, Failed: 1}) {
-			t.Fatalf("%+v", s)
-		}
-		stop()
-	})
-}
-
-func TestStoppingDrainsWhatIsLeftWithinItsTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := &channel{}
-		n, err := alert.New(c, alert.Config{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := &sender{}
+		n := build(t, c, alert.Config{})
 		for i := range 5 {
 			n.Emit(alert.Alert{Name: fmt.Sprint(i)})
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		if err := n.Run(ctx); err != nil || len(c.sent) != 5 {
-			t.Fatalf("%d sent, %v", len(c.sent), err)
+			t.Fatalf("%q, %v", c.told(), err)
 		}
-
 		c.block = make(chan struct{}) // and now it hangs
-		n.Emit(alert.Alert{Name: "hangs"})
-		n.Emit(alert.Alert{Name: "too"})
+		n.Emit(urgent("hangs"))
 		begun := time.Now()
-		if err := n.Run(ctx); err != nil || time.Since(begun) != 5*time.Second {
+		if err := n.Run(ctx); err != nil || time.Since(begun) > 6*time.Second {
 			t.Fatalf("%v after %s", err, time.Since(begun))
 		}
-		if s := n.Stats(); s.Sent != 5 || s.Failed != 2 {
+	})
+}
+
+func TestStoppingWithMoreThanTheRateTellsTheRestInOneDigest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &sender{}
+		n, stop := start(t, c, alert.Config{})
+		for i := range 100 {
+			n.Emit(alert.Alert{Name: fmt.Sprint(i)})
+		}
+		stop()
+		if len(c.sent) != 1 || len(c.sent[0].Digest) != alert.MaxDigest || c.sent[0].Omitted != 80 || c.sent[0].Count != 100 {
+			t.Fatalf("%q", c.told())
+		}
+		if s := n.Stats(); s.Sent != 1 || s.Digested != 100 {
 			t.Fatalf("%+v", s)
 		}
 	})
@@ -244,7 +331,7 @@ func TestStoppingDrainsWhatIsLeftWithinItsTime(t *testing.T) {
 
 func TestStoppingInterruptsASendAndAPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &channel{fail: func(try int) error {
+		c := &sender{fail: func(try int) error {
 			if try == 1 {
 				return errors.New("no route")
 			}
@@ -252,7 +339,7 @@ func TestStoppingInterruptsASendAndAPause(t *testing.T) {
 		}}
 		n, stop := start(t, c, alert.Config{})
 		begun := time.Now()
-		n.Emit(dead("1"))
+		n.Emit(urgent("down"))
 		synctest.Wait() // in its pause
 		stop()
 		if len(c.sent) != 1 || time.Since(begun) != 0 {
@@ -263,8 +350,7 @@ func TestStoppingInterruptsASendAndAPause(t *testing.T) {
 
 func TestTwoRunsAtOnceAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n, stop := start(t, &channel{}, alert.Config{})
-		synctest.Wait()
+		n, stop := start(t, &sender{}, alert.Config{})
 		if err := n.Run(t.Context()); !errors.Is(err, alert.ErrRunning) {
 			t.Fatal(err)
 		}
@@ -273,28 +359,21 @@ func TestTwoRunsAtOnceAreRefused(t *testing.T) {
 }
 
 func TestEmitIsSafeFromManyGoroutines(t *testing.T) {
-	c := &channel{}
-	n, stop := start(t, c, alert.Config{})
-	var wg sync.WaitGroup
-	for i := range 8 {
-		wg.Go(func() {
-			for j := range 500 {
-				n.Emit(alert.Alert{Name: fmt.Sprint(j % 5), Key: fmt.Sprint(i)})
-			}
-		})
-	}
-	wg.Wait()
-	stop()
-	if s := n.Stats(); s.Sent != 5 || s.Suppressed != 8*500-5 {
-		t.Fatalf("%+v", s)
-	}
-}
-
-func TestInvalidValuesAreReportedTogetherByField(t *testing.T) {
-	_, err := alert.New(nil, alert.Config{Repeat: -1, Buffer: -1, SendTimeout: -1, MaxAttempts: -1, Drain: -1})
-	for _, field := range []string{"channel", "Config.Repeat", "Config.Buffer", "Config.SendTimeout", "Config.MaxAttempts", "Config.Drain"} {
-		if err == nil || !strings.Contains(err.Error(), field) {
-			t.Errorf("%s is not named in %v", field, err)
+	synctest.Test(t, func(t *testing.T) {
+		c := &sender{}
+		n, stop := start(t, c, alert.Config{})
+		var wg sync.WaitGroup
+		for i := range 8 {
+			wg.Go(func() {
+				for j := range 500 {
+					n.Emit(alert.Alert{Name: fmt.Sprint(j % 5), Key: fmt.Sprint(i)})
+				}
+			})
 		}
-	}
+		wg.Wait()
+		stop()
+		if s := n.Stats(); s.Sent != 5 || s.Suppressed != 8*500-5 {
+			t.Fatalf("%+v", s)
+		}
+	})
 }

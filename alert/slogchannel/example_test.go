@@ -24,7 +24,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	_ = channel.Send(context.Background(), alert.Alert{
+	_ = channel.Send(context.Background(), alert.Notification{
 		Name: "message_dead_lettered", Severity: alert.Critical, Summary: "set aside", Count: 3,
 		Handler: "shop/stock", Labels: map[string]string{"env": "prod"},
 	})

@@ -15,7 +15,7 @@ import (
 // Config of the channel. There is nothing to set yet.
 type Config struct{}
 
-// Channel is an alert.Channel on a slog.Logger. It is safe for concurrent use.
+// Channel is an alert.Sender on a slog.Logger. It is safe for concurrent use.
 type Channel struct{ logger *slog.Logger }
 
 // New returns a channel on logger, which must not be nil: alerts that nobody
@@ -27,36 +27,53 @@ func New(logger *slog.Logger, _ Config) (*Channel, error) {
 	return &Channel{logger: logger}, nil
 }
 
-// Send logs a: Critical as an error, Info as info, anything else as a warning.
-// The message is the summary, or the name where there is none. It never fails.
-func (c *Channel) Send(ctx context.Context, a alert.Alert) error {
-	attrs := []slog.Attr{slog.String("alert", a.Name), slog.String("severity", string(a.Severity)), slog.Int("count", a.Count)}
+// Send logs n: Critical as an error, Info and what is resolved as info, anything
+// else as a warning. The message is the summary, or the name where there is none;
+// key and reason are those of the last sample. What a digest names are records of
+// their own. It never fails.
+func (c *Channel) Send(ctx context.Context, n alert.Notification) error {
+	c.log(ctx, n)
+	for _, d := range n.Digest {
+		c.log(ctx, alert.Notification{Status: d.Status, Name: d.Name, Severity: d.Severity, Handler: d.Handler, Topic: d.Topic, Count: d.Count})
+	}
+	return nil
+}
+
+func (c *Channel) log(ctx context.Context, n alert.Notification) {
+	attrs := []slog.Attr{slog.String("alert", n.Name), slog.String("severity", string(n.Severity))}
 	add := func(key, value string) {
 		if value != "" {
 			attrs = append(attrs, slog.String(key, value))
 		}
 	}
-	add("handler", a.Handler)
-	add("topic", a.Topic)
-	add("key", a.Key)
-	add("reason", a.Reason)
-	for _, k := range slices.Sorted(maps.Keys(a.Labels)) {
-		add("label."+k, a.Labels[k])
+	if n.Status == alert.Resolved {
+		add("status", string(n.Status))
 	}
-	text := a.Summary
+	attrs = append(attrs, slog.Int64("count", n.Count))
+	add("handler", n.Handler)
+	add("topic", n.Topic)
+	if len(n.Samples) > 0 {
+		last := n.Samples[len(n.Samples)-1]
+		add("key", last.Key)
+		add("reason", last.Reason)
+	}
+	for _, k := range slices.Sorted(maps.Keys(n.Labels)) {
+		add("label."+k, n.Labels[k])
+	}
+	add("link", n.Link)
+	text := n.Summary
 	if text == "" {
-		text = a.Name
+		text = n.Name
 	}
-	c.logger.LogAttrs(ctx, level(a.Severity), text, attrs...) //nolint:sloglint // the alert is the message
-	return nil
+	c.logger.LogAttrs(ctx, level(n), text, attrs...) //nolint:sloglint // the alert is the message
 }
 
-func level(s alert.Severity) slog.Level {
-	switch s {
-	case alert.Critical:
-		return slog.LevelError
-	case alert.Info:
+func level(n alert.Notification) slog.Level {
+	switch {
+	case n.Status == alert.Resolved, n.Severity == alert.Info:
 		return slog.LevelInfo
+	case n.Severity == alert.Critical:
+		return slog.LevelError
 	default:
 		return slog.LevelWarn
 	}
