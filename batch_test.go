@@ -184,7 +184,7 @@ func TestAPoisonInABatchHarmsNoOther(t *testing.T) {
 
 func poisoned(t *testing.T, fail func(context.Context, *sql.Tx) error) {
 	alerts := &recorder{}
-	cfg := sluicegate.Config{Timeout: 100 * time.Millisecond, Alerts: alerts}
+	cfg := sluicegate.Config{Timeout: 100 * time.Millisecond, Alerts: alerts, Park: sluicegate.ParkConfig{Off: true}}
 	s := gathered(t, cfg, func(ctx context.Context, tx *sql.Tx, msgs []*message.Message) error {
 		err := insertAll(ctx, tx, msgs)
 		if slices.ContainsFunc(msgs, func(m *message.Message) bool { return m.UUID == "poison" }) {

@@ -6,7 +6,9 @@ import (
 	"fmt"
 
 	"github.com/sluicegate/sluicegate/internal/dbtx"
+	"github.com/sluicegate/sluicegate/internal/delivery"
 	"github.com/sluicegate/sluicegate/internal/idemstore"
+	"github.com/sluicegate/sluicegate/internal/parked"
 	"github.com/sluicegate/sluicegate/middleware/deadletter"
 )
 
@@ -22,7 +24,7 @@ func (s *Stack) buryBy(letters deadletter.Store) deadletter.Store {
 				if err := table.PutTx(ctx, tx, l); err != nil {
 					return err
 				}
-				return s.bury(l, func(k idemstore.Key, t idemstore.Transition) error {
+				return s.bury(ctx, l, func(k idemstore.Key, t idemstore.Transition) error {
 					return s.inbox.TransitionTx(ctx, tx, k, t)
 				})
 			})
@@ -32,7 +34,7 @@ func (s *Stack) buryBy(letters deadletter.Store) deadletter.Store {
 		if err := letters.Put(ctx, l); err != nil {
 			return err
 		}
-		return s.bury(l, func(k idemstore.Key, t idemstore.Transition) error {
+		return s.bury(ctx, l, func(k idemstore.Key, t idemstore.Transition) error {
 			if s.inbox != nil {
 				return s.inbox.Transition(ctx, k, t)
 			}
@@ -41,15 +43,25 @@ func (s *Stack) buryBy(letters deadletter.Store) deadletter.Store {
 	})
 }
 
-func (s *Stack) bury(l deadletter.Letter, transition func(idemstore.Key, idemstore.Transition) error) error {
+// bury moves the record of a letter. That of a message that was parked is parked,
+// or was until a redrive took it into another epoch; for any other message, a parked
+// record is that of another one.
+func (s *Stack) bury(ctx context.Context, l deadletter.Letter, transition func(idemstore.Key, idemstore.Transition) error) error {
 	if l.Key == "" {
 		return nil // it failed before it had a key: there is no record
 	}
-	err := transition(idemstore.Key{Handler: l.Scope(), ID: l.Key}, idemstore.Transition{
+	t := idemstore.Transition{
 		From:      []idemstore.State{idemstore.Absent, idemstore.Released, idemstore.Processing},
 		To:        idemstore.Dead,
 		Retention: s.cfg.Retention,
-	})
+	}
+	if _, resumed := delivery.From(ctx).Resumed(); resumed {
+		t.From = append(t.From, idemstore.Parked)
+	}
+	if e := parked.From(ctx); e != nil {
+		t.Epoch = e.Epoch
+	}
+	err := transition(idemstore.Key{Handler: l.Scope(), ID: l.Key}, t)
 	switch {
 	case errors.Is(err, idemstore.ErrConflict):
 		// Its effect is there after all, or another delivery is at work: that

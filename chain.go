@@ -22,8 +22,9 @@ import (
 // router.AddMiddleware, or the AddMiddleware of a handler. It must be the first
 // that is added, so that it is outermost. Each message is counted to the
 // handler that Watermill names in its context, and what a handler puts out goes
-// to the topic that it was added with. Handle and its siblings do the same and
-// more checks.
+// to the topic that it was added with. A message that a handler parked before a
+// restart is tried again after the handler has got its first message. Handle and its
+// siblings do the same and more checks, and have the parked ones from the start.
 func (s *Stack) Middleware() (message.HandlerMiddleware, error) { return s.chain("", "", nil) }
 
 // chain builds the chain of one handler; an empty handler or output is taken
@@ -35,6 +36,9 @@ func (s *Stack) chain(handler, output string, plan *batchPlan) (message.HandlerM
 		b.add(KindAlerting)(alerting.New(s.cfg.Alerts, alerting.Config{}))
 	}
 	b.add(KindDeadLetter)(deadletter.New(s.letters, deadletter.Config{Observe: s.observe}))
+	if s.parker != nil {
+		b.add(KindPark)(s.parker.Middleware, nil)
+	}
 	if s.cfg.strength() == SQL {
 		b.sql()
 	} else {
@@ -53,14 +57,22 @@ func (s *Stack) chain(handler, output string, plan *batchPlan) (message.HandlerM
 		return nil, err
 	}
 	return func(next message.HandlerFunc) message.HandlerFunc {
-		return s.gate.middleware(s.deliver(handler, composed(next)))
+		handle := s.gate.middleware(s.deliver(handler, composed(next)))
+		if s.parker != nil && handler == "" {
+			handle = s.parker.Entry(s.cfg.Consumer, "")(handle)
+		}
+		return handle
 	}, nil
 }
 
-// deliver puts the record of the delivery into the message's context.
+// deliver puts the record of the delivery into the message's context, unless the
+// message has one, being parked.
 func (s *Stack) deliver(handler string, next message.HandlerFunc) message.HandlerFunc {
 	return func(msg *message.Message) ([]*message.Message, error) {
 		ctx := msg.Context()
+		if _, resumed := delivery.From(ctx).Resumed(); resumed {
+			return next(msg)
+		}
 		name := handler
 		if name == "" {
 			name = message.HandlerNameFromCtx(ctx)

@@ -34,6 +34,8 @@ const (
 	Unmarked     = event.Unmarked     // the effect is there, its record could not be marked
 	Republished  = event.Republished  // stored outputs were published again
 	DeadLettered = event.DeadLettered // a message was set aside
+	Parked       = event.Parked       // a message was stored, to be tried later
+	Resumed      = event.Resumed      // a parked message is tried again
 	Returned     = event.Returned     // a message went back without an attempt
 	Split        = event.Split        // a batch failed; its messages are handled one by one
 	Handled      = event.Handled      // an effect is there
@@ -80,6 +82,10 @@ type Config struct {
 
 	// Retry configures the immediate attempts. Default: 3 in all.
 	Retry retry.Config
+	// Park says when what those could not do is tried again, across restarts.
+	// Default: after 4 minutes, then every minute, 50 attempts in all, in the table
+	// sluicegate_task of the database. Without a database nothing is parked.
+	Park ParkConfig
 	// Timeout is how long one attempt may take. Default 30 s.
 	Timeout time.Duration
 	// DeadLetters stores what is hopeless. Default: the table

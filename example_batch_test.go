@@ -35,7 +35,7 @@ func ExampleStack_HandleBatch() {
 	check(err)
 	router, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
 	check(err)
-	stack, err := sluicegate.New(db, sluicegate.Config{Retry: quick()})
+	stack, err := sluicegate.New(db, sluicegate.Config{Retry: quick(), Park: sluicegate.ParkConfig{Off: true}})
 	check(err)
 	check(stack.HandleBatch(router, "points", "orders.paid", memory.Group("points"),
 		func(ctx context.Context, tx *sql.Tx, msgs []*message.Message) error {

@@ -17,6 +17,7 @@ const (
 	KindTrace       Kind = "trace"
 	KindAlerting    Kind = "alerting"
 	KindDeadLetter  Kind = "dead letter"
+	KindPark        Kind = "park"
 	KindOutputs     Kind = "outputs"
 	KindIdempotency Kind = "idempotency"
 	KindBatch       Kind = "batch"
@@ -49,15 +50,16 @@ var ErrOrder = errors.New("wrong order of middlewares")
 
 // orders holds the one right order for each strength. The reasons:
 // the dead letter sees what all else could not cure, and alerting what even it
-// could not; a batch that fails goes the way of single messages, all of it, so it
+// could not; parking sees what the attempts at once could not, the publishing of
+// outputs included; a batch that fails goes the way of single messages, all of it, so it
 // stands outside of that; a retry outside the
 // transaction gives each attempt a fresh one; outputs of the sql strength are
 // written in the transaction; outputs of the claimed strength are published
 // after the record is complete and before the ack, so they stand outside it;
 // one claim covers all attempts; time-out and recovery end one attempt.
 var orders = map[Strength][]Kind{
-	SQL:     {KindTrace, KindAlerting, KindDeadLetter, KindBatch, KindRetry, KindTransaction, KindOutputs, KindTimeout, KindRecovery},
-	Claimed: {KindTrace, KindAlerting, KindDeadLetter, KindOutputs, KindIdempotency, KindRetry, KindTimeout, KindRecovery},
+	SQL:     {KindTrace, KindAlerting, KindDeadLetter, KindPark, KindBatch, KindRetry, KindTransaction, KindOutputs, KindTimeout, KindRecovery},
+	Claimed: {KindTrace, KindAlerting, KindDeadLetter, KindPark, KindOutputs, KindIdempotency, KindRetry, KindTimeout, KindRecovery},
 }
 
 // Compose joins layers, outermost first, into one middleware. It refuses, with

@@ -39,14 +39,16 @@ func (s *Stack) Run(ctx context.Context, router *message.Router) error {
 	case <-router.Running():
 		stopGivingUp()
 	case err := <-ended:
-		return s.endedByItself(ctx, err)
+		return s.endedByItself(ctx, err, nil)
 	}
 	stopped, unwatch := s.stopped(router)
 	defer unwatch()
+	resumed := s.startParked(ctx)
+	defer resumed.cancel()
 	var cause error
 	select {
 	case err := <-ended:
-		return s.endedByItself(ctx, err)
+		return s.endedByItself(ctx, err, resumed)
 	case cause = <-stopped:
 	case <-ctx.Done():
 	}
@@ -55,12 +57,34 @@ func (s *Stack) Run(ctx context.Context, router *message.Router) error {
 	}
 	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainTimeout)
 	defer cancel()
-	if !s.gate.drain(deadline) {
+	if !s.drainAll(deadline, resumed) {
 		cause = errors.Join(cause, ErrDrain)
 	}
 	s.gate.hurry()
 	return errors.Join(cause, router.Close(), <-ended)
 }
+
+// drainAll drains what came from the broker and what was parked.
+func (s *Stack) drainAll(ctx context.Context, resumed *parkedRun) bool {
+	if resumed != nil {
+		resumed.cancel() // it takes nothing any more; those at work have their grace
+	}
+	ok := s.gate.drain(ctx)
+	if resumed == nil {
+		return ok
+	}
+	if resumed.wait(ctx) {
+		return ok
+	}
+	// The grace is over: what was cut off gives its message back.
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseWait)
+	defer cancel()
+	resumed.wait(grace)
+	return false
+}
+
+// releaseWait is how long those who were cut off have to give their messages back.
+const releaseWait = 2 * time.Second
 
 // unlessClosed wraps act to do nothing once done is closed. A router that runs
 // is never given up, even where ctx ends before Run has seen it running: its
@@ -76,10 +100,10 @@ func unlessClosed(done <-chan struct{}, act func()) func() {
 }
 
 // endedByItself drains what is left and says that nobody asked for the end.
-func (s *Stack) endedByItself(ctx context.Context, err error) error {
+func (s *Stack) endedByItself(ctx context.Context, err error, resumed *parkedRun) error {
 	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainTimeout)
 	defer cancel()
-	s.gate.drain(deadline)
+	s.drainAll(deadline, resumed)
 	if err != nil {
 		return fmt.Errorf("run router: %w", err)
 	}

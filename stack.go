@@ -12,6 +12,7 @@ import (
 	"github.com/sluicegate/sluicegate/middleware/deadletter"
 	"github.com/sluicegate/sluicegate/middleware/idempotency"
 	"github.com/sluicegate/sluicegate/middleware/idempotency/sqlstore"
+	"github.com/sluicegate/sluicegate/middleware/park"
 )
 
 // Stack builds the chain around handlers and installs it. It is safe for
@@ -22,6 +23,8 @@ type Stack struct {
 	runner  idempotency.Runner // nil without a database
 	inbox   *sqlstore.Store    // strength SQL
 	letters deadletter.Store
+	table   *park.Table  // nil where nothing is parked
+	parker  *park.Parker // nil where nothing is parked
 	observe event.Observer
 	gate    *gate
 
@@ -38,7 +41,7 @@ func New(db *sql.DB, cfg Config) (*Stack, error) {
 		return nil, err
 	}
 	s := &Stack{cfg: cfg, gate: newGate(cfg.DrainTimeout), observe: event.Observer(cfg.Observe)}
-	if err := errors.Join(s.openTables(db), s.openLetters(db), s.addAlerts()); err != nil {
+	if err := errors.Join(s.openTables(db), s.openLetters(db), s.addAlerts(), s.openPark(db)); err != nil {
 		return nil, err
 	}
 	// A trial chain: what the middlewares refuse is refused at start, not at

@@ -104,7 +104,7 @@ func TestAnAttemptThatWroteAndFailedLeavesNothing(t *testing.T) {
 func TestAHopelessMessageIsSetAsideOnceAndItsDuplicateDoesNotRun(t *testing.T) {
 	strengths(t, func(t *testing.T, db *sql.DB, cfg sluicegate.Config) {
 		alerts := &recorder{}
-		cfg.Alerts, cfg.Consumer = alerts, "shop"
+		cfg.Alerts, cfg.Consumer, cfg.Park.Off = alerts, "shop", true
 		s, err := sluicegate.New(db, cfg)
 		if err != nil {
 			t.Fatal(err)

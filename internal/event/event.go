@@ -41,6 +41,8 @@ const (
 	CircuitOpened Kind = "circuit_opened"
 	// CircuitClosed: probes have succeeded; the handler's messages go on.
 	CircuitClosed Kind = "circuit_closed"
+	// Expired: a message whose time was over was acknowledged without being handled.
+	Expired Kind = "expired"
 	// Handled: the handler's effect is committed, or marked done.
 	Handled Kind = "handled"
 )

@@ -127,6 +127,9 @@ type Outcome struct {
 	State []byte
 	// Error replaces the task's error; it is cut at 4 KiB. Empty: none.
 	Error string
+	// Spent says that the attempt was made to its end, whatever became of the
+	// context: the outcome counts although the Worker is stopping.
+	Spent bool
 }
 
 func invalid(format string, args ...any) error {

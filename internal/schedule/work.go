@@ -99,7 +99,7 @@ func (w *Worker) settle(ctx context.Context, t Task, o Outcome, stopping bool) {
 	o.Delay = w.jitter(o.Delay)
 	for n := 1; ; n++ {
 		var err error
-		if o.Status == Waiting && stopping {
+		if o.Status == Waiting && stopping && !o.Spent {
 			err = w.s.Release(ctx, t)
 		} else {
 			err = w.s.Settle(ctx, t, o)

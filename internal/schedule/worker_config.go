@@ -12,7 +12,7 @@ import (
 // the Worker's limits. Its context ends when the claim is lost, with the cause
 // ErrStale, or when the Worker stops. What it returns after the Worker has begun to
 // stop counts, except for Waiting: that gives the task back as it was, with no attempt
-// spent. A panic, and an Outcome that is not valid, are taken as WorkerConfig.Failed
+// spent, unless the Outcome says Spent. A panic, and an Outcome that is not valid, are taken as WorkerConfig.Failed
 // says.
 type Handler func(ctx context.Context, t Task) Outcome
 

@@ -13,6 +13,7 @@ import (
 	"github.com/sluicegate/sluicegate/internal/event"
 	"github.com/sluicegate/sluicegate/internal/failure"
 	"github.com/sluicegate/sluicegate/internal/header"
+	"github.com/sluicegate/sluicegate/internal/parked"
 	"github.com/sluicegate/sluicegate/internal/schedule"
 )
 
@@ -24,7 +25,7 @@ type Parker struct {
 	worker *schedule.Worker
 
 	mu      sync.RWMutex
-	entries map[string]message.HandlerFunc // by scope
+	entries map[string]entry // by scope
 }
 
 // New returns a Parker on table. All problems of cfg are reported together, each
@@ -40,7 +41,7 @@ func New(table *Table, cfg Config) (*Parker, error) {
 	if cfg.Put == nil {
 		cfg.Put = table.Put
 	}
-	p := &Parker{table: table, cfg: cfg, entries: map[string]message.HandlerFunc{}}
+	p := &Parker{table: table, cfg: cfg, entries: map[string]entry{}}
 	p.worker, err = schedule.NewWorker(table.schedule, Queue, p.work, schedule.WorkerConfig{
 		Concurrency: cfg.Concurrency, PerTarget: cfg.PerHandler, Lease: cfg.Lease, PollMax: cfg.PollMax,
 		Jitter:  schedule.NoJitter, // it is the policy's
@@ -220,15 +221,14 @@ func (f *fresh) spec(s state, attempts int, wait time.Duration, reason error) (S
 			return Spec{}, fmt.Errorf("find idempotency key: %w", err)
 		}
 	}
-	of := routeOf(f.ctx)
-	box := parcel{
-		Consumer: f.d.Consumer, Handler: f.d.Handler, Topic: f.d.Topic,
-		Subscriber: of.subscriber, Publisher: of.publisher, Output: of.output,
-	}
-	box.take(received)
-	payload, err := box.encode()
+	order := received.Metadata.Get(header.Key)
+	payload, err := parked.Envelope{
+		UUID: received.UUID, Metadata: received.Metadata, Payload: received.Payload,
+		Consumer: f.d.Consumer, Handler: f.d.Handler, Topic: f.d.Topic, Subscriber: message.SubscriberNameFromCtx(f.ctx),
+		Key: key, Order: order,
+	}.Encode()
 	if err != nil {
-		return Spec{}, err
+		return Spec{}, fmt.Errorf("park message: %w", err)
 	}
 	encoded, err := s.encode()
 	if err != nil {
@@ -238,9 +238,8 @@ func (f *fresh) spec(s state, attempts int, wait time.Duration, reason error) (S
 		Queue: Queue, Target: f.d.Scope(), Key: key, Payload: payload, State: encoded,
 		Delay: wait, Attempts: attempts,
 	}
-	if f.policy.Order == Hold {
-		spec.Group = received.Metadata.Get(header.Key)
-		spec.Hold = spec.Group != ""
+	if f.policy.Order == Hold && order != "" {
+		spec.Group, spec.Hold = order, true
 	}
 	if reason != nil {
 		spec.Error = reason.Error()

@@ -13,6 +13,7 @@ import (
 	"github.com/sluicegate/sluicegate/internal/delivery"
 	"github.com/sluicegate/sluicegate/internal/event"
 	"github.com/sluicegate/sluicegate/internal/failure"
+	"github.com/sluicegate/sluicegate/internal/parked"
 	"github.com/sluicegate/sluicegate/internal/schedule"
 )
 
@@ -28,21 +29,32 @@ var ErrProduced = errors.New("handler of a parked message returned messages, whi
 func (p *Parker) Entry(consumer, handler string) message.HandlerMiddleware {
 	return func(next message.HandlerFunc) message.HandlerFunc {
 		if handler != "" {
-			p.Register((&delivery.Delivery{Consumer: consumer, Handler: handler}).Scope(), next)
+			p.Register(context.Background(), scopeOf(consumer, handler), next)
 			return next
 		}
 		return func(msg *message.Message) ([]*message.Message, error) {
 			if name := message.HandlerNameFromCtx(msg.Context()); name != "" {
-				p.Register((&delivery.Delivery{Consumer: consumer, Handler: name}).Scope(), next)
+				p.Register(msg.Context(), scopeOf(consumer, name), next)
 			}
 			return next(msg)
 		}
 	}
 }
 
+func scopeOf(consumer, handler string) string {
+	return (&delivery.Delivery{Consumer: consumer, Handler: handler}).Scope()
+}
+
+// entry is where parked messages of a handler come in.
+type entry struct {
+	handle message.HandlerFunc
+	route  route
+}
+
 // Register has parked messages of a scope ("shop/stock", or "stock" without a
-// consumer) given to h. The first one of a scope stays.
-func (p *Parker) Register(scope string, h message.HandlerFunc) {
+// consumer) given to h. The first one of a scope stays. What Watermill's router
+// tells of the handler in ctx, parked messages are told too.
+func (p *Parker) Register(ctx context.Context, scope string, h message.HandlerFunc) {
 	p.mu.RLock()
 	_, known := p.entries[scope]
 	p.mu.RUnlock()
@@ -52,7 +64,7 @@ func (p *Parker) Register(scope string, h message.HandlerFunc) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if _, known := p.entries[scope]; !known {
-		p.entries[scope] = h
+		p.entries[scope] = entry{h, routeOf(ctx)}
 		p.worker.Wake()
 	}
 }
@@ -127,12 +139,12 @@ func (p *Parker) broken(t schedule.Task, err error) schedule.Outcome {
 // work gives one parked message to its chain.
 func (p *Parker) work(ctx context.Context, t schedule.Task) schedule.Outcome {
 	p.mu.RLock()
-	entry := p.entries[t.Target]
+	in, known := p.entries[t.Target]
 	p.mu.RUnlock()
-	if entry == nil { // claimed by a worker of other scopes only
+	if !known { // the worker asks for those that are
 		return schedule.Outcome{Status: schedule.Waiting, Delay: time.Minute, Attempts: t.Attempts, Error: t.Error}
 	}
-	box, err := decodeParcel(t.Payload)
+	box, err := parked.Decode(t.Payload)
 	s, stateErr := decodeState(t.State)
 	if err = errors.Join(err, stateErr); err != nil {
 		p.cfg.Logger.Error("parked message cannot be read; it stays", "task", t.ID, "handler", t.Target, "error", err)
@@ -140,15 +152,19 @@ func (p *Parker) work(ctx context.Context, t schedule.Task) schedule.Outcome {
 	}
 	d := &delivery.Delivery{Consumer: box.Consumer, Handler: box.Handler, Topic: box.Topic}
 	d.Resume(t.Attempts)
-	d.SetKey(t.Key)
+	d.SetKey(box.Key)
+	if len(s.Attempts) == 0 {
+		s.note(box.Attempts)
+	}
 	s.tell(d)
 	r := &resumption{p: p, task: t, state: s, policy: p.cfg.policy(box.Handler), uuid: box.UUID, d: d}
-	of := route{handler: box.Handler, topic: box.Topic, output: box.Output, subscriber: box.Subscriber, publisher: box.Publisher}
-	msg := box.message()
-	own := context.WithValue(delivery.With(of.with(ctx), d), resumptionKey{}, r)
+	of := in.route
+	of.handler, of.topic, of.subscriber = box.Handler, box.Topic, box.Subscriber
+	msg := box.Message()
+	own := context.WithValue(delivery.With(parked.With(of.with(ctx), &box), d), resumptionKey{}, r)
 	msg.SetContext(own)
 	r.emit(event.Resumed, t.Attempts+1, 0, nil)
-	_, err = entry(msg)
+	_, err = in.handle(msg)
 	defer msg.Ack() // who counts messages until they are settled need not wait for this one
 	return r.settle(own, err)
 }
@@ -181,14 +197,17 @@ func (r *resumption) handle(next message.HandlerFunc, msg *message.Message, d *d
 		r.outcome.Status = schedule.Dead
 		return nil, &doomedError{r.state.Doomed}
 	}
-	ctx, start := msg.Context(), time.Now()
+	ctx, start, before := msg.Context(), time.Now(), len(d.Attempts())
 	out, err := next(msg)
 	if err == nil && len(out) > 0 {
 		err = failure.Permanent(ErrProduced)
 	}
 	switch {
 	case err == nil:
-		r.outcome.Status, r.outcome.Attempts, r.outcome.Error = schedule.Done, max(made(d.Attempts()), r.task.Attempts), ""
+		r.outcome.Status, r.outcome.Error = schedule.Done, ""
+		if len(d.Attempts()) > before {
+			r.outcome.Attempts++
+		}
 		return nil, nil
 	case ctx.Err() != nil:
 		return nil, err
@@ -200,7 +219,7 @@ func (r *resumption) handle(next message.HandlerFunc, msg *message.Message, d *d
 	}
 	r.state.attempted(now)
 	n := r.task.Attempts + 1
-	if made(d.Attempts()) < n { // nobody inside counts, or it does not count as unavailable any more
+	if len(d.Attempts()) == before { // nobody inside counts, or it does not count as unavailable any more
 		d.Add(n, start, time.Since(start), err)
 	}
 	r.state.note(d.Attempts())
@@ -230,6 +249,7 @@ func (r *resumption) again(wait time.Duration, attempt int, reason error) error 
 		return failure.Unavailable(err)
 	}
 	r.outcome.State, r.outcome.Delay, r.outcome.Error = encoded, wait, reason.Error()
+	r.outcome.Spent = true // also where a drain lets the handler end after its worker
 	r.emit(event.Parked, attempt, wait, reason)
 	return nil
 }
@@ -259,7 +279,7 @@ func (r *resumption) settle(ctx context.Context, err error) schedule.Outcome {
 	if encodeErr == nil {
 		o.State = encoded
 	}
-	o.Status, o.Delay, o.Error = schedule.Waiting, r.policy.excused(nil, 0), err.Error()
+	o.Status, o.Delay, o.Error, o.Spent = schedule.Waiting, r.policy.excused(nil, 0), err.Error(), true
 	return o
 }
 
@@ -274,7 +294,7 @@ func (r *resumption) dead(o schedule.Outcome) schedule.Outcome {
 	if !await {
 		return o
 	}
-	o.Status, o.Delay = schedule.Waiting, forGood
+	o.Status, o.Delay, o.Spent = schedule.Waiting, forGood, true
 	return o
 }
 

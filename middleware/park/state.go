@@ -14,6 +14,8 @@ import (
 // history are left out. Fifty attempts with fifty texts are about half of it.
 const maxState = 60_000
 
+var errDamaged = errors.New("parked message is damaged")
+
 // state is what a task knows besides its number of attempts.
 type state struct {
 	Since time.Time `json:"since,omitzero"` // of the first failure

@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"github.com/sluicegate/sluicegate/internal/dbtx"
+	"github.com/sluicegate/sluicegate/internal/parked"
 	"github.com/sluicegate/sluicegate/internal/schedule"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
 )
 
 // Queue is the queue of the schedule that parked messages are in.
-const Queue = "park"
+const Queue = parked.Queue
 
 // Dialect is a kind of database.
 type Dialect = sqldialect.Dialect

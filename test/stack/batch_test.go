@@ -122,7 +122,7 @@ func TestAPoisonInABatchOnARealDatabaseHarmsNoOther(t *testing.T) {
 				before := p.effects(t)
 				letters := p.count(t, "SELECT COUNT(*) FROM "+p.table("dead_letter"))
 				var seen facts
-				cfg := sluicegate.Config{Timeout: 300 * time.Millisecond, Observe: seen.observe}
+				cfg := sluicegate.Config{Timeout: 300 * time.Millisecond, Observe: seen.observe, Park: sluicegate.ParkConfig{Off: true}}
 				b := batchStack(t, p, cfg, sluicegate.BatchConfig{}, func(ctx context.Context, tx *sql.Tx, msgs []*message.Message) error {
 					err := p.insertAll(ctx, tx, msgs)
 					if slices.ContainsFunc(msgs, func(m *message.Message) bool { return strings.HasPrefix(m.UUID, "poison") }) {

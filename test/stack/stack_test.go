@@ -128,7 +128,7 @@ func TestConcurrentDuplicatesHaveOneEffect(t *testing.T) {
 func TestADeadLetterAndItsInboxRecordAreStoredTogether(t *testing.T) {
 	onDatabases(t, func(t *testing.T, p place) {
 		cfg := p.config()
-		cfg.Retry = quick()
+		cfg.Retry, cfg.Park.Off = quick(), true
 		var calls atomic.Int32
 		b := start(t, p, cfg, func(s *sluicegate.Stack, r *message.Router, b *broker.Broker) error {
 			return s.Handle(r, "stock", "orders", b.Group("stock"), func(ctx context.Context, tx *sql.Tx, msg *message.Message) error {

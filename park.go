@@ -1,0 +1,235 @@
+package sluicegate
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/sluicegate/sluicegate/internal/backoff"
+	"github.com/sluicegate/sluicegate/internal/dbtx"
+	"github.com/sluicegate/sluicegate/internal/delivery"
+	"github.com/sluicegate/sluicegate/internal/idemstore"
+	"github.com/sluicegate/sluicegate/internal/schedule"
+	"github.com/sluicegate/sluicegate/middleware/idempotency"
+	"github.com/sluicegate/sluicegate/middleware/park"
+	"github.com/sluicegate/sluicegate/middleware/retry"
+)
+
+// ParkConfig says when what the immediate attempts could not do is tried again.
+// The zero value is ready for use.
+type ParkConfig struct {
+	// Off has what the immediate attempts could not do become a dead letter at
+	// once, and what met an outage go back to the broker. Default: it is parked.
+	Off bool
+	// Policy is that of every handler without one of its own. Default: 4 minutes
+	// after the failure, then every minute, 50 attempts in all. For days:
+	// park.Policy{Schedule: park.Days()}.
+	Policy park.Policy
+	// Handlers has the policies of single handlers, by name. Default none.
+	Handlers map[string]park.Policy
+	// Concurrency is how many parked messages are at work at a time, in addition
+	// to those of the broker. Default 16, and three quarters of it for one handler.
+	Concurrency int
+	// Now is the clock of the parked messages, for tests. Default: the database's
+	// for their times, and time.Now for ages and windows.
+	Now func() time.Time
+}
+
+// parkLease is how long a parked message stays with a process that died. It
+// outlasts a drain, in which it is not renewed.
+func (c Config) parkLease() time.Duration { return max(time.Minute, 2*c.DrainTimeout) }
+
+// openPark prepares the table of parked messages.
+func (s *Stack) openPark(db *sql.DB) (err error) {
+	c := s.cfg.Park
+	if db == nil || c.Off {
+		return nil
+	}
+	s.table, err = park.SQL(db, park.TableConfig{Dialect: s.cfg.Dialect, Schema: s.cfg.Schema, Prefix: s.cfg.Prefix, Now: c.Now})
+	if err != nil {
+		return fmt.Errorf("parked messages: %w", err)
+	}
+	key := s.cfg.Key
+	if key == nil {
+		key = idempotency.DefaultKey()
+	}
+	immediate := s.cfg.Retry.MaxAttempts
+	if immediate == 0 {
+		immediate = retry.DefaultMaxAttempts
+	}
+	s.parker, err = park.New(s.table, park.Config{
+		Policy: c.Policy, Handlers: c.Handlers, Immediate: max(immediate, 0), Key: key,
+		Retryable: s.cfg.retryable(), Excusable: excusable, Put: s.putParked,
+		Concurrency: c.Concurrency, Lease: s.cfg.parkLease(), Now: c.Now,
+		Observe: s.observe, Logger: s.cfg.Logger,
+	})
+	if err != nil {
+		return fmt.Errorf("Config.Park: %w", err) //nolint:staticcheck // the name of a field
+	}
+	return nil
+}
+
+// retryable is what retry goes by: where it has made its last attempt, it has asked.
+func (c Config) retryable() func(error) bool {
+	can := c.Retry.Retryable
+	if can == nil {
+		return nil
+	}
+	return func(err error) bool {
+		var exhausted *retry.ExhaustedError
+		return errors.As(err, &exhausted) || can(err)
+	}
+}
+
+// excusable says which outages may be waited for in the table: those that the
+// handler met. Where the message has not got as far as that, because another
+// delivery is at work or our own database or store is away, it goes back to the
+// broker, which has room for all that follow. So does one that only has outputs
+// left to publish.
+func excusable(ctx context.Context, err error) bool {
+	d := delivery.From(ctx)
+	attempts := d.Attempts()
+	if n := len(attempts); n > 0 && attempts[n-1].Err == "" {
+		return false // the effect is there, and its outputs are not published yet
+	}
+	var begin *dbtx.BeginError
+	return d.Attempt() > 0 && !errors.As(err, &begin) &&
+		!errors.Is(err, idempotency.ErrBusy) && !errors.Is(err, idempotency.ErrLeaseLost) && !errors.Is(err, idempotency.ErrContended)
+}
+
+// toParked is the move of a record whose message is parked. It is kept until the
+// message is handled or set aside, however long that takes.
+var toParked = idemstore.Transition{
+	From: []idemstore.State{idemstore.Absent, idemstore.Released, idemstore.Processing},
+	To:   idemstore.Parked,
+}
+
+// putParked stores a message and moves its inbox record to parked, so that a
+// duplicate does not run. In the sql strength both happen in one transaction.
+// Elsewhere the task comes first: a crash in between lets a duplicate run, which
+// the task then meets. A record that cannot be moved, because the effect is there
+// or another delivery is at work, is no reason not to store: the task finds out.
+func (s *Stack) putParked(ctx context.Context, spec park.Spec) (stored bool, err error) {
+	key := idemstore.Key{Handler: spec.Target, ID: spec.Key}
+	if s.inbox != nil {
+		stored, err = s.putInTx(ctx, key, spec)
+		if !errors.Is(err, idemstore.ErrConflict) {
+			return stored, err
+		}
+		return s.table.Put(ctx, spec) //nolint:wrapcheck // by park
+	}
+	if stored, err = s.table.Put(ctx, spec); err != nil {
+		return false, err //nolint:wrapcheck // by park
+	}
+	if err := s.cfg.Store.Transition(ctx, key, toParked); err != nil && !errors.Is(err, idemstore.ErrConflict) {
+		s.cfg.Logger.Warn("message is parked, but its idempotency record could not be moved; a duplicate would be handled",
+			"handler", spec.Target, "error", err)
+	}
+	return stored, nil
+}
+
+// contended spreads those who race for one row.
+var contended = backoff.Policy{Initial: 5 * time.Millisecond, Max: 100 * time.Millisecond, Multiplier: 2, Jitter: true}
+
+const parkTries = 6
+
+func (s *Stack) putInTx(ctx context.Context, key idemstore.Key, spec park.Spec) (stored bool, err error) {
+	for n := 1; ; n++ {
+		err = s.runner.InTx(ctx, func(ctx context.Context, tx dbtx.Tx) error {
+			if err := s.inbox.TransitionTx(ctx, tx, key, toParked); err != nil {
+				return fmt.Errorf("move inbox record to parked: %w", err)
+			}
+			var err error
+			stored, err = s.table.PutTx(ctx, tx, spec)
+			return err //nolint:wrapcheck // by park
+		})
+		if err == nil || n == parkTries || !errors.Is(err, idemstore.ErrContended) && !errors.Is(err, schedule.ErrContended) {
+			return stored, err //nolint:wrapcheck // by park
+		}
+		if backoff.Wait(ctx, contended.Delay(n)) != nil {
+			return false, err //nolint:wrapcheck // by park
+		}
+	}
+}
+
+// register has the handler's parked messages come in by its chain; those of a batch
+// handler by one without the batch, so that they run singly.
+func (s *Stack) register(name, output string, h, wrapped message.HandlerFunc, plan *batchPlan) error {
+	if s.parker == nil {
+		return nil
+	}
+	if plan != nil {
+		single, err := s.chain(name, output, nil)
+		if err != nil {
+			return err
+		}
+		wrapped = single(h)
+	}
+	scope := (&delivery.Delivery{Consumer: s.cfg.Consumer, Handler: name}).Scope()
+	s.parker.Register(context.Background(), scope, wrapped)
+	return nil
+}
+
+// RunParked gives parked messages to their handlers when their time has come, until
+// ctx ends: for those who run the router themselves, since Run does it by itself. It
+// then takes none any more, and returns when those at work have ended, for
+// which they have Config.DrainTimeout. Without parked messages it waits for ctx.
+func (s *Stack) RunParked(ctx context.Context) error {
+	if s.parker == nil {
+		<-ctx.Done()
+		return nil
+	}
+	return s.parker.Run(ctx) //nolint:wrapcheck // it says what it is
+}
+
+// Parked counts the parked messages in the database, whoever parked them.
+func (s *Stack) Parked(ctx context.Context) (park.Counts, error) {
+	if s.parker == nil {
+		return park.Counts{}, nil
+	}
+	return s.parker.Counts(ctx) //nolint:wrapcheck // it says what it did
+}
+
+// Proceed decides about a dead letter behind which later messages of its ordering key
+// wait (park.Await): they go on. key is the idempotency key of the dead one. The
+// error wraps park.ErrNotParked where nothing waits for that.
+func (s *Stack) Proceed(ctx context.Context, handler, key string) error {
+	if s.parker == nil {
+		return park.ErrNotParked
+	}
+	scope := (&delivery.Delivery{Consumer: s.cfg.Consumer, Handler: handler}).Scope()
+	return s.parker.Proceed(ctx, scope, key) //nolint:wrapcheck // it says what it did
+}
+
+// parked runs RunParked beside a router.
+type parkedRun struct {
+	cancel context.CancelFunc
+	ended  chan struct{}
+}
+
+func (s *Stack) startParked(ctx context.Context) *parkedRun {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	p := &parkedRun{cancel: cancel, ended: make(chan struct{})}
+	go func() {
+		defer close(p.ended)
+		if err := s.RunParked(ctx); err != nil {
+			s.cfg.Logger.Error("parked messages are not resumed", "error", err)
+		}
+	}()
+	return p
+}
+
+// wait reports whether those at work have ended and been settled.
+func (p *parkedRun) wait(ctx context.Context) bool {
+	p.cancel()
+	select {
+	case <-p.ended:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,470 @@
+package sluicegate_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/sluicegate/sluicegate"
+	"github.com/sluicegate/sluicegate/broker"
+	"github.com/sluicegate/sluicegate/middleware/deadletter"
+	"github.com/sluicegate/sluicegate/middleware/idempotency"
+	"github.com/sluicegate/sluicegate/middleware/idempotency/memorystore"
+	"github.com/sluicegate/sluicegate/middleware/park"
+	"github.com/sluicegate/sluicegate/middleware/retry"
+)
+
+// shop is a handler whose messages are parked, in virtual time, over any number
+// of starts of its process.
+type shop struct {
+	t     *testing.T
+	db    *sql.DB
+	b     *broker.Broker
+	cfg   sluicegate.Config
+	seen  events
+	rings recorder
+	fail  func(ctx context.Context, msg *message.Message) error // nil: it succeeds
+	begun time.Time
+
+	mu    sync.Mutex
+	calls map[string][]time.Duration // since begun, by UUID
+	order []string
+
+	stop func() error
+}
+
+// strong are the stores of each strength; the records of Claimed outlive a restart
+// as those of Redis do.
+var strong = map[string]func() idempotency.Store{
+	"sql":     func() idempotency.Store { return nil },
+	"claimed": func() idempotency.Store { return memorystore.New() },
+}
+
+// parking runs a test under both strengths in virtual time.
+func parking(t *testing.T, cfg sluicegate.Config, test func(s *shop)) {
+	for name, open := range strong {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := cfg
+				cfg.Store = open()
+				s := newShop(t, cfg)
+				test(s)
+				if err := s.stop(); err != nil {
+					t.Error(err)
+				}
+				_ = s.b.Close()
+				_ = s.db.Close()
+			})
+		})
+	}
+}
+
+func newShop(t *testing.T, cfg sluicegate.Config) *shop {
+	s := &shop{t: t, db: openDB(t), b: openMemory(t), cfg: cfg, begun: time.Now(), calls: map[string][]time.Duration{}}
+	s.cfg.Observe, s.cfg.Alerts, s.cfg.Park.Now = s.seen.observe, &s.rings, time.Now
+	s.fail = func(context.Context, *message.Message) error { return errors.New("the warehouse says no") }
+	s.start()
+	return s
+}
+
+// start is a process: a stack and a router of its own on the same database.
+func (s *shop) start() {
+	s.t.Helper()
+	stack, err := sluicegate.New(s.db, s.cfg)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r := newRouter(s.t)
+	err = stack.Handle(r, "stock", "orders", s.b.Group("stock"), s.handle)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.stop = running(s.t, stack, r)
+}
+
+func (s *shop) restart() {
+	s.t.Helper()
+	if err := s.stop(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.start()
+}
+
+func (s *shop) handle(ctx context.Context, tx *sql.Tx, msg *message.Message) error {
+	s.mu.Lock()
+	s.calls[msg.UUID] = append(s.calls[msg.UUID], time.Since(s.begun))
+	s.order = append(s.order, msg.UUID)
+	s.mu.Unlock()
+	if err := insertEffect(ctx, tx, msg); err != nil {
+		return err
+	}
+	return s.fail(ctx, msg)
+}
+
+func (s *shop) publish(id string, metadata ...string) {
+	s.t.Helper()
+	msg := message.NewMessage(id, []byte("bytes of "+id))
+	for i := 0; i < len(metadata); i += 2 {
+		msg.Metadata.Set(metadata[i], metadata[i+1])
+	}
+	if err := s.b.Publish("orders", msg); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// after lets time pass until d since the beginning.
+func (s *shop) after(d time.Duration) {
+	<-time.After(d - time.Since(s.begun))
+	synctest.Wait()
+}
+
+func (s *shop) called(id string) []time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.calls[id])
+}
+
+func (s *shop) letters() []deadletter.Letter {
+	s.t.Helper()
+	store, err := deadletter.SQL(s.db, deadletter.SQLConfig{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	list, err := store.List(s.t.Context(), deadletter.Filter{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return list
+}
+
+func (s *shop) effects(want int) {
+	s.t.Helper()
+	if n := count(s.t, s.db, "SELECT COUNT(*) FROM effect"); n != want {
+		s.t.Errorf("%d effects, want %d", n, want)
+	}
+}
+
+// tasks counts the parked messages by their status.
+func (s *shop) tasks(status string, want int) {
+	s.t.Helper()
+	if n := count(s.t, s.db, "SELECT COUNT(*) FROM sluicegate_task WHERE status = ?", status); n != want {
+		s.t.Errorf("%d tasks are %s, want %d", n, status, want)
+	}
+}
+
+// schedule checks when the default policy made its attempts: three at once, four
+// minutes later, and then every minute. Each may be late by what is slack.
+func (s *shop) schedule(calls []time.Duration, want int, slack time.Duration) {
+	s.t.Helper()
+	if len(calls) != want {
+		s.t.Fatalf("%d attempts at %v, want %d", len(calls), calls, want)
+	}
+	if calls[2] > time.Second {
+		s.t.Errorf("the third attempt is at %v, want at once", calls[2])
+	}
+	for i := 3; i < want; i++ {
+		due := time.Minute
+		if i == 3 {
+			due = 4 * time.Minute
+		}
+		if wait := calls[i] - calls[i-1]; wait < due-time.Millisecond || wait > due+slack {
+			s.t.Errorf("attempt %d came %v after the one before it, want %v", i+1, wait, due)
+		}
+	}
+}
+
+func TestAHandlerThatAlwaysFailsIsTriedFiftyTimesAndIsThenOneDeadLetterAndOneAlert(t *testing.T) {
+	for name, restarts := range map[string][]time.Duration{"one process": nil, "restarts": {2 * time.Minute, 20 * time.Minute, 40*time.Minute + 30*time.Second}} {
+		t.Run(name, func(t *testing.T) {
+			parking(t, sluicegate.Config{Consumer: "shop"}, func(s *shop) {
+				s.publish("order-1", "sluicegate_key", "ada")
+				if n := s.seen.count(sluicegate.Parked); n != 1 {
+					t.Errorf("%d messages parked when it was acked, want 1", n)
+				}
+				for _, at := range restarts {
+					s.after(at)
+					s.restart()
+				}
+				s.after(3 * time.Hour)
+				s.schedule(s.called("order-1"), 50, 2*time.Second)
+				letters := s.letters()
+				if len(letters) != 1 {
+					t.Fatalf("%d dead letters, want 1", len(letters))
+				}
+				l := letters[0]
+				if l.Scope() != "shop/stock" || l.Topic != "orders" || l.Key != "order-1" || string(l.Message.Payload) != "bytes of order-1" ||
+					l.Message.Metadata.Get("sluicegate_key") != "ada" {
+					t.Errorf("the letter is %+v", l)
+				}
+				if len(l.Attempts) != 50 {
+					t.Fatalf("the letter lists %d attempts, want all 50", len(l.Attempts))
+				}
+				for i, a := range l.Attempts {
+					if a.Number != i+1 || !strings.Contains(a.Err, "warehouse") || a.StartedAt.Sub(s.begun)-s.called("order-1")[i] > time.Second {
+						t.Errorf("attempt %d is listed as %+v", i+1, a)
+					}
+				}
+				if n := s.rings.count(); n != 1 {
+					t.Errorf("%d alerts, want 1", n)
+				}
+				if p, r := s.seen.count(sluicegate.Parked), s.seen.count(sluicegate.Resumed); p != 47 || r != 47 {
+					t.Errorf("told of %d parked and %d resumed, want 47 each", p, r)
+				}
+				s.effects(0)
+				s.tasks("dead", 1)
+				s.publish("order-1")
+				if n := len(s.called("order-1")); n != 50 {
+					t.Error("a duplicate of the dead letter ran")
+				}
+			})
+		})
+	}
+}
+
+func TestAHandlerThatHealsAtMinuteThirtyIsAppliedOnceAndItsDuplicatesDoNotRun(t *testing.T) {
+	for name, restart := range map[string]bool{"one process": false, "a restart": true} {
+		t.Run(name, func(t *testing.T) {
+			parking(t, sluicegate.Config{}, func(s *shop) {
+				no := s.fail
+				s.fail = func(ctx context.Context, msg *message.Message) error {
+					if time.Since(s.begun) < 30*time.Minute {
+						return no(ctx, msg)
+					}
+					return nil
+				}
+				s.publish("order-1")
+				for _, at := range []time.Duration{time.Minute, 10 * time.Minute} {
+					s.after(at)
+					before := len(s.called("order-1"))
+					s.publish("order-1") // a duplicate of what is parked
+					if n := len(s.called("order-1")); n != before {
+						t.Errorf("a duplicate of a parked message ran")
+					}
+				}
+				if restart {
+					s.after(15 * time.Minute)
+					s.restart()
+				}
+				s.after(2 * time.Hour)
+				calls := s.called("order-1")
+				if last := calls[len(calls)-1]; last < 30*time.Minute || last > 31*time.Minute {
+					t.Errorf("the last attempt was at %v, want at about 30 min", last)
+				}
+				s.effects(1)
+				s.tasks("done", 1)
+				s.publish("order-1")
+				s.effects(1)
+				if n := len(s.letters()) + s.rings.count(); n != 0 {
+					t.Errorf("%d letters and alerts", n)
+				}
+			})
+		})
+	}
+}
+
+func TestADependencyAwayForTwoHoursCostsNoAttemptAndNoDeadLetter(t *testing.T) {
+	parking(t, sluicegate.Config{}, func(s *shop) {
+		s.fail = func(context.Context, *message.Message) error {
+			if time.Since(s.begun) < 2*time.Hour {
+				return retry.Unavailable(errors.New("connection refused"))
+			}
+			return nil
+		}
+		for i := range 2 {
+			s.publish(fmt.Sprint("order-", i))
+		}
+		s.after(3 * time.Hour)
+		s.effects(2)
+		if n := len(s.letters()) + s.rings.count(); n != 0 {
+			t.Errorf("%d letters and alerts", n)
+		}
+		if n := len(s.called("order-1")); n < 60 || n > 200 {
+			t.Errorf("it was tried %d times in two hours, want about once a minute", n)
+		}
+		if n := count(s.t, s.db, "SELECT MAX(attempts) FROM sluicegate_task"); n != 1 {
+			t.Errorf("%d attempts were spent, want the one that succeeded", n)
+		}
+	})
+}
+
+func TestNoMessageIsExcusedForLongerThanItsCap(t *testing.T) {
+	cfg := sluicegate.Config{Park: sluicegate.ParkConfig{Policy: park.Policy{MaxExcuse: time.Hour}}}
+	parking(t, cfg, func(s *shop) {
+		s.fail = func(context.Context, *message.Message) error {
+			return retry.Unavailable(errors.New("connection refused"))
+		}
+		s.publish("order-1")
+		s.after(59 * time.Minute)
+		if n := len(s.letters()); n != 0 {
+			t.Fatal("given up while it is excused")
+		}
+		s.after(3 * time.Hour)
+		letters := s.letters()
+		if len(letters) != 1 || s.rings.count() != 1 {
+			t.Fatalf("%d letters, %d alerts; want 1, 1", len(letters), s.rings.count())
+		}
+		if a := letters[0].Attempts; len(a) != 50 || !strings.Contains(letters[0].Reason, "unavailable for 1h") {
+			t.Errorf("%d attempts; %s", len(a), letters[0].Reason)
+		}
+		s.effects(0)
+	})
+}
+
+func TestAPermanentFailureIsNotParkedAndEndsWhatIs(t *testing.T) {
+	parking(t, sluicegate.Config{}, func(s *shop) {
+		no := s.fail
+		s.fail = func(ctx context.Context, msg *message.Message) error {
+			if msg.UUID == "never" || time.Since(s.begun) > 6*time.Minute {
+				return retry.Permanent(errors.New("no such product"))
+			}
+			return no(ctx, msg)
+		}
+		s.publish("never")
+		s.publish("later")
+		if n := len(s.called("never")); n != 1 || len(s.letters()) != 1 {
+			t.Errorf("%d attempts, %d letters; want 1, 1", n, len(s.letters()))
+		}
+		s.after(time.Hour)
+		letters := s.letters()
+		if len(letters) != 2 {
+			t.Fatalf("%d letters, want 2", len(letters))
+		}
+		of := slices.IndexFunc(letters, func(l deadletter.Letter) bool { return l.Message.UUID == "later" })
+		if n := len(s.called("later")); of < 0 || n < 5 || n > 7 || len(letters[of].Attempts) != n {
+			t.Errorf("%d attempts, of which the letters list others: %+v", n, letters)
+		}
+	})
+}
+
+func TestRetryAfterIsKeptWhileParked(t *testing.T) {
+	parking(t, sluicegate.Config{}, func(s *shop) {
+		no := s.fail
+		s.fail = func(ctx context.Context, msg *message.Message) error {
+			if time.Since(s.begun) < time.Hour {
+				return retry.RetryAfter(no(ctx, msg), 2*time.Hour)
+			}
+			return nil
+		}
+		s.publish("order-1")
+		s.after(3 * time.Hour)
+		calls := s.called("order-1")
+		if len(calls) != 4 || calls[3]-calls[2] < 2*time.Hour || calls[3]-calls[2] > 2*time.Hour+2*time.Second {
+			t.Errorf("attempts at %v, want one 2 h after the third", calls)
+		}
+		s.effects(1)
+	})
+}
+
+func hold(after park.AfterDead) sluicegate.Config {
+	return sluicegate.Config{Park: sluicegate.ParkConfig{Policy: park.Policy{Order: park.Hold, AfterDead: after}}}
+}
+
+// keyed publishes three messages of one key, of which the first fails until heals,
+// and one of another.
+func (s *shop) keyed(heals time.Duration) {
+	no := s.fail
+	s.fail = func(ctx context.Context, msg *message.Message) error {
+		if msg.UUID == "a1" && time.Since(s.begun) < heals {
+			return no(ctx, msg)
+		}
+		return nil
+	}
+	for _, id := range []string{"a1", "a2", "b1", "a3"} {
+		s.publish(id, "sluicegate_key", id[:1])
+	}
+}
+
+// applied are the messages in the order in which they took effect.
+func (s *shop) applied() string {
+	s.t.Helper()
+	rows, err := s.db.Query("SELECT message FROM effect ORDER BY rowid")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer rows.Close()
+	var all []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			s.t.Fatal(err)
+		}
+		all = append(all, id)
+	}
+	return strings.Join(all, " ")
+}
+
+func TestReleaseLetsLaterMessagesOfTheKeyGoOn(t *testing.T) {
+	parking(t, sluicegate.Config{}, func(s *shop) {
+		s.keyed(10 * time.Minute)
+		s.after(time.Hour)
+		if got := s.applied(); got != "a2 b1 a3 a1" {
+			t.Errorf("applied %s, want the parked one last", got)
+		}
+	})
+}
+
+func TestHoldKeepsLaterMessagesOfTheKeyBehindTheParkedOneAcrossARestart(t *testing.T) {
+	parking(t, hold(park.GoOn), func(s *shop) {
+		s.keyed(10 * time.Minute)
+		s.tasks("held", 2)
+		s.publish("a2", "sluicegate_key", "a") // a duplicate of what is held
+		s.tasks("held", 2)
+		if got := s.applied(); got != "b1" {
+			t.Errorf("applied %s while one is parked, want the other key alone", got)
+		}
+		s.after(7 * time.Minute)
+		s.restart()
+		s.after(time.Hour)
+		if got := s.applied(); got != "b1 a1 a2 a3" {
+			t.Errorf("applied %s, want the order of the key", got)
+		}
+		s.publish("a4", "sluicegate_key", "a")
+		if got := s.applied(); got != "b1 a1 a2 a3 a4" {
+			t.Errorf("applied %s, want the next at once", got)
+		}
+	})
+}
+
+func TestAfterADeadLetterThoseHeldGoOn(t *testing.T) {
+	parking(t, hold(park.GoOn), func(s *shop) {
+		s.keyed(24 * time.Hour)
+		s.after(3 * time.Hour)
+		if got := s.applied(); got != "b1 a2 a3" || len(s.letters()) != 1 {
+			t.Errorf("applied %s, %d letters", got, len(s.letters()))
+		}
+	})
+}
+
+func TestAfterADeadLetterThoseHeldWaitForADecisionWhereThePolicySaysSo(t *testing.T) {
+	parking(t, hold(park.Await), func(s *shop) {
+		s.keyed(24 * time.Hour)
+		s.after(12 * time.Hour)
+		s.publish("a4", "sluicegate_key", "a")
+		if got := s.applied(); got != "b1" || len(s.letters()) != 1 {
+			t.Errorf("applied %s, %d letters; want none of the key", got, len(s.letters()))
+		}
+		stack, err := sluicegate.New(s.db, s.cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stack.Proceed(s.t.Context(), "stock", "a9"); !errors.Is(err, park.ErrNotParked) {
+			t.Errorf("a message that is not parked: %v", err)
+		}
+		if err := stack.Proceed(s.t.Context(), "stock", "a1"); err != nil {
+			t.Fatal(err)
+		}
+		s.after(13 * time.Hour)
+		if got := s.applied(); got != "b1 a2 a3 a4" || s.rings.count() != 1 {
+			t.Errorf("applied %s, %d alerts", got, s.rings.count())
+		}
+	})
+}
