@@ -129,7 +129,7 @@ func (s *Schedule) filtered(f Filter) (query string, args []any) {
 		order = "finished_at DESC, id DESC"
 		if f.After.ID > 0 {
 			at := micros(f.After.FinishedAt)
-			and("(finished_at < ? OR finished_at = ? AND id < ?)", at, at, f.After.ID)
+			and("finished_at <= ? AND (finished_at < ? OR id < ?)", at, at, f.After.ID)
 		}
 	} else {
 		if f.Status != "" {

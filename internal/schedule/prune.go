@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
@@ -27,8 +28,9 @@ const (
 )
 
 // Prune removes one batch of finished tasks, the longest finished first, and
-// returns how many it removed: fewer than Batch where no more are left. It holds
-// their locks for one short statement a status. Several processes may prune at once.
+// returns how many it removed: fewer than Batch where no more are left, or where
+// another process removed them. It holds their locks for one short statement a
+// status.
 func (s *Schedule) Prune(ctx context.Context, r PruneRequest) (int64, error) {
 	errs := names("PruneRequest", r.Queue, "")
 	if len(r.Statuses) == 0 {
@@ -58,7 +60,7 @@ func (s *Schedule) Prune(ctx context.Context, r PruneRequest) (int64, error) {
 			break
 		}
 		err := again(ctx, func() error {
-			n, err := s.exec(ctx, s.db, s.q.prune, r.Queue, string(status), r.OlderThan.Microseconds(), left)
+			n, err := s.pruneSome(ctx, status, r, left)
 			removed += n
 			return err
 		})
@@ -69,14 +71,36 @@ func (s *Schedule) Prune(ctx context.Context, r PruneRequest) (int64, error) {
 	return removed, nil
 }
 
-func pruneQuery(d sqldialect.Dialect, table string) string {
-	old := " WHERE queue = ? AND status = ? AND finished_at <= {now} - " + number(d) + " ORDER BY finished_at, id LIMIT ?"
+func (s *Schedule) pruneSome(ctx context.Context, status Status, r PruneRequest, limit int64) (int64, error) {
+	// The limit is part of the text, because without it a plan for any arguments
+	// could scan the table.
+	query := fmt.Sprintf(s.q.prune, limit)
+	args := []any{r.Queue, string(status), r.OlderThan.Microseconds()}
+	if s.dialect != sqldialect.MySQL {
+		return s.exec(ctx, s.db, query, args...)
+	}
+	ids, err := collect(ctx, s, s.db, query, args, func(row scanner) (id int64, err error) {
+		err = row.Scan(&id)
+		return id, err
+	})
+	if err != nil || len(ids) == 0 {
+		return 0, s.mark(ctx, err)
+	}
+	slices.Sort(ids)
+	return s.exec(ctx, s.db, "DELETE FROM "+s.q.table+" WHERE id IN ("+sqldialect.List(len(ids))+")", anys(ids)...)
+}
+
+func pruneQuery(d sqldialect.Dialect, table string, index func(string) string) string {
+	old := "SELECT id FROM " + table + index("status") + " WHERE queue = ? AND status = ? AND finished_at <= {now} - " + number(d) +
+		" ORDER BY finished_at, id LIMIT %d"
 	switch d {
 	case sqldialect.PostgreSQL:
-		return "DELETE FROM " + table + " WHERE id IN (SELECT id FROM " + table + old + " FOR UPDATE SKIP LOCKED)"
-	case sqldialect.MySQL: // knows no LIMIT in a subquery, but in a DELETE
-		return "DELETE FROM " + table + old
+		return "DELETE FROM " + table + " WHERE id IN (" + old + " FOR UPDATE SKIP LOCKED)"
+	case sqldialect.MySQL:
+		// Its DELETE takes no hint, and would rather sort the table. What is finished
+		// stays finished, so that it can be deleted by its number.
+		return old
 	default:
-		return "DELETE FROM " + table + " WHERE id IN (SELECT id FROM " + table + old + ")"
+		return "DELETE FROM " + table + " WHERE id IN (" + old + ")"
 	}
 }

@@ -40,8 +40,8 @@ func newQueries(d sqldialect.Dialect, table, plain string) queries {
 			"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, %s, %s, ?, ?, ?, {now}, {now})",
 		again: update + "due_at = {now} + " + number(d) + ", claim_at = {now} + " + number(d) + ", attempts = ?, state = " + keep(d) +
 			", error = ?, fence = fence + 1, updated_at = {now}" + mine,
-		finish:     update + over + mine + " AND group_head IS NULL",
-		finishHead: update + over + mine + " AND group_head IS NOT NULL",
+		finish:     update + over + mine + " AND LENGTH(group_head) IS NULL",
+		finishHead: update + over + mine + " AND LENGTH(group_head) > 0",
 		extend:     update + "claim_at = {now} + " + number(d) + ", touched = touched + 1" + mine,
 		release:    update + "claim_at = due_at, fence = fence + 1" + mine,
 		runNow: update + "due_at = {now}, claim_at = {now}, touched = touched + 1, updated_at = {now}" + mine +
@@ -50,12 +50,18 @@ func newQueries(d sqldialect.Dialect, table, plain string) queries {
 		find:    "SELECT " + columns + ", {now} FROM " + table + " WHERE unique_hash = ?",
 		pending: "SELECT 1 FROM " + table + " WHERE group_hash = ? LIMIT 1",
 	}
+	// LENGTH keeps MySQL from looking for the row along the index of heads.
 	if d != sqldialect.MySQL {
 		q.insert += " ON CONFLICT DO NOTHING"
 	}
-	q.prune = pruneQuery(d, table)
+	index := func(string) string { return "" }
+	if d == sqldialect.MySQL {
+		// Its optimizer may prefer to scan and sort, and locks what it scans.
+		index = func(name string) string { return " FORCE INDEX (`" + plain + "_" + name + "`)" }
+	}
+	q.prune = pruneQuery(d, table, index)
 	q.promotion(d, table)
-	q.claiming(d, table, plain)
+	q.claiming(d, table, index)
 	return q
 }
 
@@ -71,19 +77,16 @@ func (q *queries) promotion(d sqldialect.Dialect, table string) {
 		// A row that is being finished is waited for, and then passed over.
 		q.promote = set + "WHERE id = " + first + " FOR UPDATE)"
 	case sqldialect.MySQL:
-		q.promote = set + "WHERE group_hash = ? ORDER BY id LIMIT 1"
+		// With all columns of the index in the order, MariaDB reads along it and
+		// neither sorts nor locks the whole group.
+		q.promote = set + "WHERE group_hash = ? ORDER BY group_hash, id LIMIT 1"
 	default:
 		q.promote = set + "WHERE id = " + first + ")"
 	}
 }
 
 // claiming are the statements of Claim: which tasks are due, and taking some.
-func (q *queries) claiming(d sqldialect.Dialect, table, plain string) {
-	index := func(string) string { return "" }
-	if d == sqldialect.MySQL {
-		// With few rows its optimizer prefers to scan and sort, and locks what it scans.
-		index = func(name string) string { return " FORCE INDEX (`" + plain + "_" + name + "`)" }
-	}
+func (q *queries) claiming(d sqldialect.Dialect, table string, index func(string) string) {
 	some := "SELECT id, target, claim_at FROM " + table
 	first := " ORDER BY claim_at, id LIMIT ?"
 	q.due = some + index("claim") + " WHERE queue = ? AND claim_at <= {now}" + first
@@ -104,7 +107,9 @@ func (q *queries) claiming(d sqldialect.Dialect, table, plain string) {
 			" WHERE id = ANY(CAST(CAST(? AS TEXT) AS BIGINT[])) AND claim_at <= {now} FOR UPDATE SKIP LOCKED) " +
 			"UPDATE " + table + " SET " + lease + " FROM c WHERE id = c.free RETURNING " + columns + ", {now}"
 	case sqldialect.MySQL:
-		q.targets = "SELECT target, MIN(claim_at) AS oldest FROM " + table + index("target") + " WHERE queue = ? GROUP BY target HAVING oldest <= {now}"
+		// Grouped by all columns of the index up to that one, it is read in one step a target too.
+		q.targets = "SELECT target, oldest FROM (SELECT queue, target, MIN(claim_at) AS oldest FROM " + table + index("target") +
+			" WHERE queue = ? GROUP BY queue, target) AS t WHERE oldest <= {now}"
 		q.lock = "SELECT " + columns + ", {now} FROM " + table + " WHERE id IN (%s) AND claim_at <= {now} FOR UPDATE SKIP LOCKED"
 		q.leased = "UPDATE " + table + " SET " + lease + " WHERE id IN (%s)"
 	default:

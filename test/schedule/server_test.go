@@ -47,6 +47,7 @@ func server(tb testing.TB, variable string) *url.URL {
 type database struct {
 	*sql.DB
 	dialect sqldialect.Dialect
+	dsn     string
 	prefix  string
 }
 
@@ -65,7 +66,7 @@ func eachDatabase(t *testing.T, fn func(t *testing.T, db *database)) {
 
 func open(tb testing.TB, d sqldialect.Dialect) *database {
 	tb.Helper()
-	db := connect(tb, d)
+	db, dsn := connect(tb, d)
 	prefix := "t" + strings.ToLower(rand.Text()[:10]) + "_"
 	names := sqldialect.Names{Prefix: prefix}
 	_, err := schema.Up(context.Background(), db, d, names)
@@ -75,12 +76,12 @@ func open(tb testing.TB, d sqldialect.Dialect) *database {
 			_, _ = db.Exec("DROP TABLE IF EXISTS " + names.Table(d, table))
 		}
 	})
-	return &database{DB: db, dialect: d, prefix: prefix}
+	return &database{DB: db, dialect: d, dsn: dsn, prefix: prefix}
 }
 
-func connect(tb testing.TB, d sqldialect.Dialect) *sql.DB {
+func connect(tb testing.TB, d sqldialect.Dialect) (db *sql.DB, dsn string) {
 	tb.Helper()
-	var driver, dsn string
+	var driver string
 	conns := 16
 	switch d {
 	case sqldialect.PostgreSQL:
@@ -101,7 +102,7 @@ func connect(tb testing.TB, d sqldialect.Dialect) *sql.DB {
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
 	tb.Cleanup(func() { _ = db.Close() })
-	return db
+	return db, dsn
 }
 
 func (db *database) exec(tb testing.TB, query string) {

@@ -1,0 +1,243 @@
+package schedule_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluicegate/sluicegate/internal/schedule"
+	"github.com/sluicegate/sluicegate/internal/sqldialect"
+)
+
+const (
+	queue = "park"
+	// many is how many tasks are due while plans are looked at.
+	many = 100_000
+)
+
+// fill inserts by the database: many tasks that are due, nearly all of one
+// target, and an eighth as many for later, which share a group, and as many that
+// are finished.
+func (db *database) fill(tb testing.TB) {
+	tb.Helper()
+	hash := func(n string) string { return "CAST('hash' || " + n + " AS BLOB)" }
+	big := "BIGINT"
+	series := "(WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < %d) SELECT n FROM s) AS n"
+	switch db.dialect {
+	case sqldialect.PostgreSQL:
+		hash = func(n string) string { return "decode(md5(" + n + "::text), 'hex')" }
+		series = "generate_series(1, %d) AS n(n)"
+	case sqldialect.MySQL:
+		hash = func(n string) string { return "UNHEX(MD5(" + n + "))" }
+		series, big = "(SELECT seq AS n FROM seq_1_to_%d) AS n", "SIGNED"
+	default:
+	}
+	hour := time.Hour.Microseconds()
+	now := time.Now().UnixMicro()
+	db.exec(tb, strings.NewReplacer(
+		"{task}", db.prefix+"task", "{series}", fmt.Sprintf(series, many*5/4), "{hash}", hash("n"), "{group}", hash("0"),
+		"{past}", fmt.Sprint(now-hour), "{future}", fmt.Sprint(now+hour), "{old}", fmt.Sprint(now-48*hour), "{n}", "CAST(n AS "+big+")",
+	).Replace(`INSERT INTO {task} (queue, target, task_key, status, payload, error, attempts, due_at, claim_at, unique_hash, group_hash, created_at, updated_at, finished_at)
+		SELECT 'park', CASE n % 1000 WHEN 0 THEN 'few' WHEN 1 THEN 'rare' ELSE 'many' END, {n},
+		CASE n % 10 WHEN 9 THEN 'done' ELSE 'waiting' END, 'x', '', 1, {past} + {n},
+		CASE n % 10 WHEN 9 THEN NULL WHEN 4 THEN {future} + {n} ELSE {past} + {n} END,
+		CASE n % 10 WHEN 9 THEN NULL ELSE {hash} END, CASE n % 10 WHEN 4 THEN {group} ELSE NULL END,
+		{past}, {past}, CASE n % 10 WHEN 9 THEN {old} + {n} ELSE 0 END FROM {series}`))
+	db.analyze(tb)
+}
+
+func (db *database) analyze(tb testing.TB) {
+	tb.Helper()
+	verb := "ANALYZE "
+	if db.dialect == sqldialect.MySQL {
+		verb = "ANALYZE TABLE "
+	}
+	db.exec(tb, verb+db.prefix+"task")
+}
+
+// explain returns the plan of a query as text.
+func (db *database) explain(t *testing.T, query string, args []any) string {
+	t.Helper()
+	verb := map[sqldialect.Dialect]string{sqldialect.PostgreSQL: "EXPLAIN ", sqldialect.MySQL: "EXPLAIN ", sqldialect.SQLite: "EXPLAIN QUERY PLAN "}[db.dialect]
+	rows, err := db.QueryContext(t.Context(), verb+query, args...)
+	if err != nil {
+		t.Fatalf("explain %.200s: %v", query, err)
+	}
+	return text(t, rows)
+}
+
+func text(t *testing.T, rows *sql.Rows) string {
+	t.Helper()
+	defer func() { _ = rows.Close() }()
+	columns, err := rows.Columns()
+	must(t, err)
+	var b strings.Builder
+	for rows.Next() {
+		values := make([]sql.NullString, len(columns))
+		dest := make([]any, len(columns))
+		for i := range values {
+			dest[i] = &values[i]
+		}
+		must(t, rows.Scan(dest...))
+		for i, v := range values {
+			if v.Valid {
+				fmt.Fprintf(&b, "%s=%s ", columns[i], v.String)
+			}
+		}
+		b.WriteByte('\n')
+	}
+	must(t, rows.Err())
+	return b.String()
+}
+
+// work runs every operation once or more.
+func work(t *testing.T, s *schedule.Schedule) {
+	t.Helper()
+	ctx := context.Background()
+	for _, r := range []schedule.ClaimRequest{
+		{Limit: 20}, {Limit: 20, Not: []string{"many"}}, {Limit: 20, Targets: []string{"few", "rare", "none"}},
+	} {
+		r.Queue, r.Lease = queue, time.Minute
+		tasks, err := s.Claim(ctx, r)
+		must(t, err)
+		if len(tasks) != 20 {
+			t.Fatalf("claimed %d", len(tasks))
+		}
+		must(t, s.Extend(ctx, tasks[0], time.Minute))
+		must(t, s.Settle(ctx, tasks[0], schedule.Outcome{Status: schedule.Done}))
+		must(t, s.Settle(ctx, tasks[1], schedule.Outcome{Status: schedule.Waiting, Delay: time.Hour}))
+		must(t, s.Release(ctx, tasks[2]))
+		must(t, s.Cancel(ctx, tasks[3].ID))
+		must(t, s.RunNow(ctx, tasks[1].ID))
+	}
+	for _, key := range []string{"a", "b"} {
+		added, err := s.Add(ctx, schedule.Spec{Queue: "groups", Target: "t", Key: key, Group: "g", Hold: true})
+		if err != nil || !added {
+			t.Fatal(added, err)
+		}
+	}
+	head, err := s.Find(ctx, "groups", "t", "a")
+	must(t, err)
+	must(t, s.Settle(ctx, head, schedule.Outcome{Status: schedule.Done}))
+	head, err = s.Get(ctx, head.ID)
+	must(t, err)
+	for _, status := range []schedule.Status{"waiting", "held", "done"} {
+		_, err := s.List(ctx, schedule.Filter{Queue: queue, Status: status, Limit: 50, After: head})
+		must(t, err)
+	}
+	_, err = s.Prune(ctx, schedule.PruneRequest{Queue: queue, OlderThan: time.Hour})
+	must(t, err)
+	wctx, stop := context.WithCancel(ctx)
+	w, err := schedule.NewWorker(s, "groups", func(context.Context, schedule.Task) schedule.Outcome {
+		stop()
+		return schedule.Outcome{Status: schedule.Done}
+	}, schedule.WorkerConfig{})
+	must(t, err)
+	must(t, w.Run(wctx))
+}
+
+// scans names what in a plan of each database means that more than what was
+// asked for is read, or sorted.
+var scans = map[sqldialect.Dialect][]string{
+	sqldialect.PostgreSQL: {"Seq Scan on %stask", "Sort", "Bitmap", "Hash Join", "Hash Semi Join"},
+	sqldialect.MySQL:      {"table=%stask type=ALL", "type=index", "Using filesort"},
+	sqldialect.SQLite:     {"SCAN %stask", "SCAN n", "SCAN m", "TEMP B-TREE"},
+}
+
+// bounded reports whether a query for what is due reads no index entry that is not.
+func bounded(d sqldialect.Dialect, query, plan string) bool {
+	if !strings.HasPrefix(query, "SELECT id, target, claim_at") && !strings.HasPrefix(query, "SELECT MIN(u.first)") {
+		return true
+	}
+	switch d {
+	case sqldialect.PostgreSQL:
+		return !strings.Contains(plan, "Filter: (claim_at")
+	case sqldialect.MySQL:
+		return !strings.Contains(plan, "type=ref")
+	default:
+		return strings.Contains(plan, "claim_at<?") || strings.Contains(plan, "claim_at>?")
+	}
+}
+
+// forced returns the plan that PostgreSQL uses from the sixth time on, without
+// knowing the arguments.
+func (db *database) forced(t *testing.T, query string, args []any) string {
+	t.Helper()
+	conn, err := db.Conn(t.Context())
+	must(t, err)
+	defer func() { _ = conn.Close() }()
+	literals := make([]string, len(args))
+	for i, a := range args {
+		switch a := a.(type) {
+		case nil:
+			literals[i] = "NULL"
+		case []byte:
+			literals[i] = fmt.Sprintf("'\\x%x'", a)
+		case string:
+			literals[i] = "'" + strings.ReplaceAll(a, "'", "''") + "'"
+		default:
+			literals[i] = fmt.Sprint(a)
+		}
+	}
+	for _, q := range []string{"SET plan_cache_mode = force_generic_plan", "PREPARE p AS " + query} {
+		_, err := conn.ExecContext(t.Context(), q)
+		must(t, err)
+	}
+	rows, err := conn.QueryContext(t.Context(), "EXPLAIN EXECUTE p("+strings.Join(literals, ", ")+")")
+	must(t, err)
+	plan := text(t, rows)
+	for _, q := range []string{"DEALLOCATE p", "RESET plan_cache_mode"} {
+		_, err := conn.ExecContext(t.Context(), q)
+		must(t, err)
+	}
+	return plan
+}
+
+// The statements are those that really ran, taken from the driver, by the
+// database's own clock.
+func TestNoStatementScansTheTable(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, db *database) {
+		db.fill(t)
+		rec, r := recorded(t, db)
+		s, err := schedule.New(rec, schedule.Config{Prefix: db.prefix, Dialect: db.dialect})
+		must(t, err)
+		work(t, s)
+		must(t, rec.Close())
+		// What the group's statements meet is a large group.
+		var group []byte
+		must(t, db.QueryRowContext(t.Context(), "SELECT group_hash FROM "+db.prefix+"task WHERE group_hash IS NOT NULL LIMIT 1").Scan(&group))
+		seen := map[string]int{}
+		for query, args := range r.args {
+			if !strings.Contains(query, db.prefix+"task") || strings.HasPrefix(query, "INSERT") {
+				continue
+			}
+			if strings.Contains(query, "group_hash = ") && len(args) == 1 {
+				args = []any{group}
+			}
+			verb, _, _ := strings.Cut(query, " ")
+			seen[verb]++
+			plans := []string{db.explain(t, query, args)}
+			if db.dialect == sqldialect.PostgreSQL {
+				plans = append(plans, db.forced(t, query, args))
+			}
+			for _, plan := range plans {
+				if !bounded(db.dialect, query, plan) {
+					t.Errorf("the time does not bound the scan of the index:\n%.3000s\n%s", query, plan)
+				}
+				for _, scan := range scans[db.dialect] {
+					scan = strings.ReplaceAll(scan, "%s", db.prefix)
+					// Loose steps along the index answer one row a target.
+					if strings.Contains(plan, scan) && !strings.Contains(plan, "Using index for group-by") {
+						t.Errorf("%s:\n%.3000s\n%.200v\n%s", scan, query, args, plan)
+					}
+				}
+			}
+		}
+		if seen["SELECT"] < 7 || seen["UPDATE"] < 7 || seen["DELETE"] != 1 {
+			t.Errorf("this run shows too little: %v", seen)
+		}
+	})
+}
