@@ -59,13 +59,13 @@ type bounds struct {
 var steps = []bounds{{4096, 5, 50, 50}, {1024, 5, 50, 50}, {512, 5, 20, 20}, {256, 3, 10, 20}, {128, 1, 5, 10}, {64, 1, 3, 5}, {32, 0, 0, 3}}
 
 func (t *Template) data(n alert.Notification, b bounds) Data {
-	value := func(s string) string { return t.cfg.Escape(line(s, b.value)) }
+	value := func(s string) string { return t.cfg.Escape(Line(s, b.value)) }
 	d := Data{
 		Status: string(n.Status), Firing: n.Status != alert.Resolved,
 		Name: value(n.Name), Severity: value(string(n.Severity)), Handler: value(n.Handler), Topic: value(n.Topic),
 		Summary: value(n.Summary), Count: n.Count, New: n.New, First: t.at(n.First), Last: t.at(n.Last), At: t.at(n.At),
 		// A link cut short leads nowhere.
-		Link:   t.cfg.Escape(line(n.Link, steps[0].value)),
+		Link:   t.cfg.Escape(Line(n.Link, steps[0].value)),
 		Labels: map[string]string{}, Fingerprint: value(n.Fingerprint), Repeat: n.Repeat,
 		Omitted: n.Omitted + max(0, len(n.Digest)-b.digest),
 	}
@@ -108,9 +108,9 @@ func (t *Template) at(moment time.Time) time.Time {
 	return moment.In(t.cfg.Location)
 }
 
-// line makes one line of s, in at most limit bytes: a value with a line break
-// could pass for a line of the text itself.
-func line(s string, limit int) string {
+// Line makes one line of s, in at most limit bytes, without control characters:
+// a value with a line break could pass for a line of the text itself.
+func Line(s string, limit int) string {
 	// Bounded first: an error can hold megabytes.
 	s = text.Short(s, limit)
 	s = strings.Map(func(r rune) rune {

@@ -1,6 +1,7 @@
 package httpsend
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -104,6 +105,10 @@ func (t *Target) secrets() []string {
 	}
 	if name := t.url.User.Username(); len(name) >= minToken {
 		found = append(found, name)
+	}
+	if t.url.User != nil { // as the header has it
+		password, _ := t.url.User.Password()
+		found = append(found, base64.StdEncoding.EncodeToString([]byte(t.url.User.Username()+":"+password)))
 	}
 	for part := range strings.SplitSeq(t.url.Path, "/") {
 		if len(part) >= minToken {

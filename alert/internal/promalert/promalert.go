@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sluicegate/sluicegate/alert"
+	"github.com/sluicegate/sluicegate/alert/template"
 	"github.com/sluicegate/sluicegate/internal/text"
 )
 
@@ -63,7 +64,7 @@ func List(n alert.Notification, description string) []Alert {
 }
 
 func one(n alert.Notification, description string) Alert {
-	a := Alert{Labels: labels(n), Annotations: map[string]string{}, StartsAt: n.First, Link: text.Short(n.Link, maxAnnotation)}
+	a := Alert{Labels: labels(n), Annotations: map[string]string{}, StartsAt: n.First, Link: template.Line(n.Link, maxAnnotation)}
 	if a.StartsAt.IsZero() {
 		a.StartsAt = n.At
 	}
@@ -77,12 +78,14 @@ func one(n alert.Notification, description string) Alert {
 		}
 	}
 	annotate := func(name, value string) {
-		if value = text.Short(value, maxAnnotation); value != "" {
+		if value = template.Line(value, maxAnnotation); value != "" {
 			a.Annotations[name] = value
 		}
 	}
 	annotate("summary", n.Summary)
-	annotate("description", description)
+	if description != "" {
+		a.Annotations["description"] = description // lines of a template
+	}
 	annotate("count", strconv.FormatInt(n.Count, 10))
 	if newest, ok := newest(n.Samples); ok {
 		annotate("key", newest.Key)
@@ -104,7 +107,7 @@ func newest(samples []alert.Sample) (newest alert.Sample, ok bool) {
 func labels(n alert.Notification) map[string]string {
 	all := map[string]string{}
 	set := func(name, value string) {
-		if value = text.Short(value, maxLabel); value != "" {
+		if value = template.Line(value, maxLabel); value != "" {
 			all[Name(name)] = value
 		}
 	}
