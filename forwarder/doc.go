@@ -27,6 +27,12 @@
 // on. While a message is being tried again, later ones of its key wait and all
 // other keys go on.
 //
+// # Time
+//
+// PublishAt and PublishAfter write messages that are not to leave before their
+// time; a relay lets them enter the outbox then. SetExpiry says until when a message
+// is worth publishing.
+//
 // # Databases
 //
 // PostgreSQL, MySQL/MariaDB and SQLite. With SQLite, all users of the file

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -94,6 +95,16 @@ func SetKey(msg *message.Message, key string) {
 		msg.Metadata = message.Metadata{}
 	}
 	msg.Metadata.Set(header.Key, key)
+}
+
+// SetExpiry sets until when msg is worth publishing and handling, by the clocks of
+// those who do: from at on, the relay does not publish it but moves it to the history
+// with status "expired", and middleware/expiry acks it without running a handler.
+func SetExpiry(msg *message.Message, at time.Time) {
+	if msg.Metadata == nil {
+		msg.Metadata = message.Metadata{}
+	}
+	msg.Metadata.Set(header.ExpiresAt, header.FormatExpiry(at))
 }
 
 // Wake tells the relays of this Outbox value, and through Config.Signal those of

@@ -28,6 +28,7 @@ func (r *Relay) pruneLoop(ctx context.Context) {
 		}
 		for _, p := range []*prune{
 			{relay: r, status: statusDelivered, retain: r.cfg.Retain},
+			{relay: r, status: statusExpired, retain: r.cfg.Retain},
 			{relay: r, status: statusFailed, retain: r.cfg.RetainFailed},
 		} {
 			if _, err := janitor.Drain(ctx, pruneBatch, p.batch); err != nil && ctx.Err() == nil && !r.outbox.cfg.Dialect.IsContention(err) {

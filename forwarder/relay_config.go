@@ -69,14 +69,15 @@ type RelayConfig struct {
 	// transaction stayed open longer than FloorLag. Default 10 s.
 	Sweep time.Duration
 
-	// Retain is how long delivered messages are kept in the history table.
+	// Retain is how long delivered and expired messages are kept in the history table.
 	// Default 24 h.
 	Retain time.Duration
 	// RetainFailed is how long messages that were set aside are kept there.
 	// Default 30 days.
 	RetainFailed time.Duration
 	// NoHistory deletes delivered messages instead of keeping them for Retain;
-	// it is the fastest. Messages that were set aside are kept for RetainFailed.
+	// it is the fastest. Those that expired are kept all the same, and those that were
+	// set aside for RetainFailed.
 	NoHistory bool
 
 	// ClockOffset is added to the database's clock wherever leases are judged.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	delay "github.com/sluicegate/sluicegate/internal/backoff"
+	"github.com/sluicegate/sluicegate/internal/header"
 	"github.com/sluicegate/sluicegate/internal/lease"
 )
 
@@ -117,6 +118,10 @@ func (l *lane) deliver(ctx context.Context, res readResult, leases map[int]lease
 	for _, m := range res.records {
 		if err := m.decode(); err != nil {
 			s.fail(m, err)
+			continue
+		}
+		if header.Expired(m.msg.Metadata, started) {
+			s.expired = append(s.expired, m)
 			continue
 		}
 		good = append(good, m)

@@ -109,6 +109,9 @@ func (o *Outbox) fill(ctx context.Context, r *row, topic string, msg *message.Me
 	if reason := checkText(r.key, maxKey); reason != "" {
 		return &MessageError{Field: "key", Reason: reason}
 	}
+	if _, err := header.Expiry(msg.Metadata); err != nil {
+		return &MessageError{Field: "metadata", Reason: err.Error()}
+	}
 	if err := r.setHeaders(msg.Metadata); err != nil {
 		return err
 	}

@@ -18,12 +18,14 @@ const maxErrorBytes = 2000
 const (
 	statusDelivered = "delivered"
 	statusFailed    = "failed"
+	statusExpired   = "expired"
 )
 
 // settlement is what one batch came to.
 type settlement struct {
 	delivered []*record
 	failed    []failedRecord // to be set aside
+	expired   []*record      // over before they were published
 	refused   []*record      // one more attempt each
 	loose     []*record      // nothing to settle, to be read again
 }
@@ -37,7 +39,11 @@ func (s *settlement) fail(m *record, err error) {
 	s.failed = append(s.failed, failedRecord{m, errorText(err)})
 }
 
-func (s *settlement) empty() bool { return len(s.delivered)+len(s.failed)+len(s.refused) == 0 }
+func (s *settlement) empty() bool { return s.size() == 0 }
+
+func (s *settlement) size() int {
+	return len(s.delivered) + len(s.failed) + len(s.expired) + len(s.refused)
+}
 
 // without drops the records of shards that have another owner by now.
 func (s *settlement) without(stale map[int]bool) (out settlement, dropped int) {
@@ -51,13 +57,17 @@ func (s *settlement) without(stale map[int]bool) (out settlement, dropped int) {
 			out.failed = append(out.failed, m)
 		}
 	}
+	for _, m := range s.expired {
+		if !stale[m.shard] {
+			out.expired = append(out.expired, m)
+		}
+	}
 	for _, m := range s.refused {
 		if !stale[m.shard] {
 			out.refused = append(out.refused, m)
 		}
 	}
-	n := func(s settlement) int { return len(s.delivered) + len(s.failed) + len(s.refused) }
-	return out, n(*s) - n(out)
+	return out, s.size() - out.size()
 }
 
 // settle writes s in one short transaction, trying for as long as the leases
@@ -111,8 +121,10 @@ func (l *lane) involved(s *settlement, leases map[int]lease.Held) []lease.Held {
 	for _, m := range s.failed {
 		add(m.record)
 	}
-	for _, m := range s.refused {
-		add(m)
+	for _, list := range [][]*record{s.expired, s.refused} {
+		for _, m := range list {
+			add(m)
+		}
 	}
 	return held
 }
@@ -142,12 +154,19 @@ func (l *lane) settled(s *settlement, stale []lease.Held) {
 	stats.delivered.Add(int64(len(done.delivered)))
 	stats.failed.Add(int64(len(done.failed)))
 	stats.retried.Add(int64(len(done.refused)))
+	stats.expired.Add(int64(len(done.expired)))
 	if dropped > 0 {
 		l.relay.outbox.cfg.Logger.Warn("outbox relay lost shards while it published; it settled nothing of them",
 			"shards", len(stale), "messages", dropped)
 	}
 	for _, m := range done.delivered {
 		l.resolve(m)
+	}
+	for _, m := range done.expired {
+		l.resolve(m)
+	}
+	if n := len(done.expired); n > 0 {
+		l.relay.outbox.cfg.Logger.Info("outbox messages expired before they were published", "messages", n)
 	}
 	for _, m := range done.failed {
 		l.resolve(m.record)
@@ -173,8 +192,10 @@ func (l *lane) unsettled(s *settlement) {
 	for _, m := range s.failed {
 		l.windows[m.shard].reset(m.id)
 	}
-	for _, m := range s.refused {
-		l.windows[m.shard].reset(m.id)
+	for _, list := range [][]*record{s.expired, s.refused} {
+		for _, m := range list {
+			l.windows[m.shard].reset(m.id)
+		}
 	}
 }
 

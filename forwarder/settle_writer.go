@@ -31,6 +31,9 @@ func (w settleWriter) write(s settlement, keep bool) error {
 			return err
 		}
 	}
+	if err := w.move(statusExpired, nil, idsOf(s.expired)); err != nil {
+		return err
+	}
 	if err := w.each("UPDATE "+w.outbox+" SET attempts = attempts + 1 WHERE id ", nil, idsOf(s.refused)); err != nil {
 		return fmt.Errorf("count attempts: %w", err)
 	}

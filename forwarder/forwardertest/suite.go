@@ -56,7 +56,7 @@ type Case struct {
 // Cases returns the whole suite.
 func Cases() []Case {
 	var out []Case
-	for _, list := range [][]Case{writeCases, relayCases, orderCases, backlogCases, faultCases, refusalCases, delayedCases, tableCases} {
+	for _, list := range [][]Case{writeCases, relayCases, orderCases, backlogCases, faultCases, refusalCases, delayedCases, expiryCases, tableCases} {
 		out = append(out, list...)
 	}
 	return out

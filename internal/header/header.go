@@ -9,6 +9,9 @@ const (
 	Key = "sluicegate_key"
 	// IdempotencyKey is the business key under which an effect happens once.
 	IdempotencyKey = "sluicegate_idempotency_key"
+	// ExpiresAt is when the message is over, in RFC 3339: from then on it is
+	// neither published nor handled.
+	ExpiresAt = "sluicegate_expires_at"
 	// Quarantine says why a broker driver could not read a foreign message
 	// as it should be; the payload is then the raw bytes.
 	Quarantine = "sluicegate_quarantine"

@@ -1,0 +1,46 @@
+package expiry
+
+import (
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/sluicegate/sluicegate/internal/delivery"
+	"github.com/sluicegate/sluicegate/internal/event"
+	"github.com/sluicegate/sluicegate/internal/header"
+)
+
+// Event is a fact that an Observer is told.
+type Event = event.Event
+
+// Observer is told facts after they are true. It is called on the handler's
+// goroutine and must neither block nor panic.
+type Observer = event.Observer
+
+// Config of the middleware. The zero value is ready to use.
+type Config struct {
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+	// Observe is told Expired for each message that was not handled. Default:
+	// nobody.
+	Observe Observer
+}
+
+// New returns the middleware. It is safe for concurrent use and owns no
+// goroutine; every Config is valid.
+func New(cfg Config) (message.HandlerMiddleware, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return func(next message.HandlerFunc) message.HandlerFunc {
+		return func(msg *message.Message) ([]*message.Message, error) {
+			if !header.Expired(msg.Metadata, cfg.Now()) {
+				return next(msg)
+			}
+			d, undo := delivery.Ensure(msg)
+			defer undo()
+			cfg.Observe.Emit(Event{Kind: event.Expired, Handler: d.Scope(), Topic: d.Topic, Key: d.Key(), MessageID: msg.UUID})
+			return nil, nil
+		}
+	}, nil
+}
