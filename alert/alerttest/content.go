@@ -89,7 +89,11 @@ func digest(t T, h Harness) {
 func limited(t T, h Harness) {
 	s := h.Open(t)
 	n := Sample()
-	for unit, long := range map[string]string{"runes": strings.Repeat("错误🙂", 50_000), "quotes": strings.Repeat("\"<&\\", 50_000), "mixed": strings.Repeat("ab错", 70_000)} {
+	for unit, long := range map[string]string{
+		"emoji": strings.Repeat("错误🙂", 30_000), "quotes": strings.Repeat("\"<&\\", 50_000),
+		// Whatever the limit, it lies within a rune of one of these.
+		"runes": strings.Repeat("错", 70_000), "runes after one": "a" + strings.Repeat("错", 70_000), "runes after two": "ab" + strings.Repeat("错", 70_000),
+	} {
 		n.Summary = long
 		n.Samples = nil
 		for range alert.MaxSamples {

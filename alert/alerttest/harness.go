@@ -96,13 +96,13 @@ func Run(t *testing.T, h Harness) {
 		t.Error("Harness.Secrets: a service without secrets proves nothing about them; use at least a name that is none")
 	}
 	for _, c := range Cases() {
-		t.Run(c.Name, func(t *testing.T) { c.Run(t, h.withDefaults()) })
+		t.Run(c.Name, func(t *testing.T) { c.Run(t, h) })
 	}
 }
 
 // Cases are all guarantees.
 func Cases() []Case {
-	return []Case{
+	cases := []Case{
 		{"a notification arrives and names handler, topic, key, error, count and link", arrives},
 		{"a resolved notification says so", resolved},
 		{"a digest tells what it stands for", digest},
@@ -116,4 +116,8 @@ func Cases() []Case {
 		{"no secret is in an error, in what the sender prints, or in a log", secret},
 		{"many goroutines may send", concurrent},
 	}
+	for i, c := range cases {
+		cases[i].Run = func(t T, h Harness) { c.Run(t, h.withDefaults()) }
+	}
+	return cases
 }
