@@ -1,0 +1,2 @@
+// Package alertchannel checks the alert channels against what others wrote.
+package alertchannel
