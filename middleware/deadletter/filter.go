@@ -152,6 +152,18 @@ func contains(d Dialect) string {
 	}
 }
 
+// only reports whether f selects by nothing but status, ids, and what is allowed.
+func (f Filter) only(group, times bool) bool {
+	f.Newest, f.Limit, f.Brief, f.After, f.Before = false, 0, false, 0, 0
+	if group {
+		f.Group = ""
+	}
+	if times {
+		f.From, f.To = time.Time{}, time.Time{}
+	}
+	return f == Filter{Status: f.Status}
+}
+
 // order is that of the ids.
 func (f Filter) order() string {
 	if f.Newest {

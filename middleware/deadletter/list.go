@@ -9,9 +9,6 @@ import (
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
 )
 
-// scanLimit is how many letters one Page reads at most to find a text.
-const scanLimit = 20_000
-
 // Page is a part of a list.
 type Page struct {
 	Letters []Letter
@@ -67,41 +64,6 @@ func (s *SQLStore) page(ctx context.Context, f Filter) (Page, error) {
 	}
 	letters, err := s.load(ctx, ids, f)
 	return Page{Letters: letters, Next: next}, err
-}
-
-// ids returns the ids of a page and its Next. The indexes answer it, but for a
-// text, which is looked for in the next scanLimit letters of the others.
-func (s *SQLStore) ids(ctx context.Context, f Filter) (ids []int64, next int64, err error) {
-	end := int64(0)
-	if f.Text != "" {
-		where, args := f.where()
-		found, err := s.queryInts(ctx, 1, fmt.Sprintf("SELECT id FROM %s WHERE %s ORDER BY %s LIMIT 1 OFFSET %d", s.table, where, f.order(), scanLimit-1), args...)
-		if err != nil {
-			return nil, 0, err
-		}
-		if len(found) > 0 {
-			end = found[0][0]
-		}
-	}
-	where, args := f.all(s.dialect)
-	if end > 0 {
-		bound := " AND id <= ?"
-		if f.Newest {
-			bound = " AND id >= ?"
-		}
-		where, args = where+bound, append(args, end)
-	}
-	found, err := s.queryInts(ctx, 1, fmt.Sprintf("SELECT id FROM %s WHERE %s ORDER BY %s LIMIT %d", s.table, where, f.order(), f.Limit), args...)
-	if err != nil {
-		return nil, 0, err
-	}
-	for _, row := range found {
-		ids = append(ids, row[0])
-	}
-	if len(ids) == f.Limit {
-		end = ids[len(ids)-1]
-	}
-	return ids, end, nil
 }
 
 // load returns the letters with these ids in the order of f; those that are gone

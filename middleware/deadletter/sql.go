@@ -51,6 +51,7 @@ type SQLStore struct {
 	dialect Dialect
 	table   string
 	actions string
+	indexes string // how their names begin
 	insert  string // but for the time
 }
 
@@ -68,7 +69,7 @@ func SQL(db *sql.DB, cfg SQLConfig) (*SQLStore, error) {
 	}
 	table := names.Table(d, schema.DeadLetter)
 	return &SQLStore{
-		db: db, dialect: d, table: table, actions: names.Table(d, schema.DeadAction),
+		db: db, dialect: d, table: table, actions: names.Table(d, schema.DeadAction), indexes: names.Plain(schema.DeadLetter) + "_",
 		insert: "INSERT INTO " + table + " (ref, status, consumer, handler, topic, subscriber, message_key, message_uuid, payload," +
 			" headers, reason, fingerprint, attempt_count, attempts, epoch, previous_id, dead_at) VALUES (" + sqldialect.List(16) + ", %s)",
 	}, nil

@@ -12,11 +12,12 @@ ALTER TABLE {dead_letter} ADD UNIQUE INDEX `{prefix}dead_letter_ref` (ref);
 ALTER TABLE {dead_letter} ADD INDEX `{prefix}dead_letter_key` (message_key);
 -- Each answers the questions that begin with its first columns without a look
 -- at the rows, in the order of the ids.
-ALTER TABLE {dead_letter} ADD INDEX `{prefix}dead_letter_status` (status, id, dead_at, consumer);
+ALTER TABLE {dead_letter} ADD INDEX `{prefix}dead_letter_status` (status, id, dead_at);
+ALTER TABLE {dead_letter} ADD INDEX `{prefix}dead_letter_consumer` (status, consumer, id, dead_at, fingerprint);
 ALTER TABLE {dead_letter} ADD INDEX `{prefix}dead_letter_scope` (status, handler, id, topic, consumer, dead_at, fingerprint);
 ALTER TABLE {dead_letter} ADD INDEX `{prefix}dead_letter_topic` (status, topic, id, consumer, dead_at, fingerprint);
-ALTER TABLE {dead_letter} ADD INDEX `{prefix}dead_letter_group` (status, fingerprint, id, dead_at, consumer, handler, topic);
-ALTER TABLE {dead_letter} ADD INDEX `{prefix}dead_letter_age` (status, dead_at);
+ALTER TABLE {dead_letter} ADD INDEX `{prefix}dead_letter_group` (status, fingerprint, id, dead_at);
+ALTER TABLE {dead_letter} ADD INDEX `{prefix}dead_letter_age` (status, dead_at, id);
 
 CREATE TABLE IF NOT EXISTS {dead_letter_action} (
   id          BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,

@@ -12,11 +12,12 @@ CREATE UNIQUE INDEX IF NOT EXISTS "{prefix}dead_letter_ref" ON {dead_letter} (re
 CREATE INDEX IF NOT EXISTS "{prefix}dead_letter_key" ON {dead_letter} (message_key);
 -- Each answers the questions that begin with its first columns without a look
 -- at the rows, in the order of the ids.
-CREATE INDEX IF NOT EXISTS "{prefix}dead_letter_status" ON {dead_letter} (status, id, dead_at, consumer);
+CREATE INDEX IF NOT EXISTS "{prefix}dead_letter_status" ON {dead_letter} (status, id, dead_at);
+CREATE INDEX IF NOT EXISTS "{prefix}dead_letter_consumer" ON {dead_letter} (status, consumer, id, dead_at, fingerprint);
 CREATE INDEX IF NOT EXISTS "{prefix}dead_letter_scope" ON {dead_letter} (status, handler, id, topic, consumer, dead_at, fingerprint);
 CREATE INDEX IF NOT EXISTS "{prefix}dead_letter_topic" ON {dead_letter} (status, topic, id, consumer, dead_at, fingerprint);
-CREATE INDEX IF NOT EXISTS "{prefix}dead_letter_group" ON {dead_letter} (status, fingerprint, id, dead_at, consumer, handler, topic);
-CREATE INDEX IF NOT EXISTS "{prefix}dead_letter_age" ON {dead_letter} (status, dead_at);
+CREATE INDEX IF NOT EXISTS "{prefix}dead_letter_group" ON {dead_letter} (status, fingerprint, id, dead_at);
+CREATE INDEX IF NOT EXISTS "{prefix}dead_letter_age" ON {dead_letter} (status, dead_at, id);
 
 CREATE TABLE IF NOT EXISTS {dead_letter_action} (
   id          BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
