@@ -15,6 +15,14 @@ type item struct {
 	id    string
 }
 
+// batch is what becomes due for each lane, with whether it was held back before.
+type batch map[*lane][]due
+
+type due struct {
+	item
+	deferred bool
+}
+
 // lane tells one channel, one notification after the other, so that a channel
 // that hangs delays no other.
 type lane struct {
@@ -28,12 +36,15 @@ type lane struct {
 	beats   []State       // a heartbeat is due
 }
 
-func (l *lane) push(it item, deferred bool) {
+// push adds to what waits: all at once, so that what was held back makes one digest.
+func (l *lane) push(list []due) {
 	l.mu.Lock()
-	if _, ok := l.waiting[it]; !ok {
-		l.queue = append(l.queue, it)
+	for _, d := range list {
+		if _, ok := l.waiting[d.item]; !ok {
+			l.queue = append(l.queue, d.item)
+		}
+		l.waiting[d.item] = d.deferred
 	}
-	l.waiting[it] = deferred
 	l.mu.Unlock()
 	l.nudge()
 }

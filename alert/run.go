@@ -163,6 +163,12 @@ func (n *Notifier) dispatch(ctx context.Context, s State) (time.Duration, error)
 		return 0, fmt.Errorf("read what alerts are due: %w", err)
 	}
 	fresh := false
+	found := batch{}
+	defer func() { // what was found is told, whatever the others' rows say
+		for l, list := range found {
+			l.push(list)
+		}
+	}()
 	for _, row := range agenda.Rows {
 		if row.Kind == KindGroup && !fresh {
 			fresh = true
@@ -172,7 +178,7 @@ func (n *Notifier) dispatch(ctx context.Context, s State) (time.Duration, error)
 			}
 			n.muted.Store(m)
 		}
-		if err := n.look(ctx, s, row, agenda.Now); err != nil {
+		if err := n.look(ctx, s, row, agenda.Now, found); err != nil {
 			return 0, err
 		}
 	}
@@ -183,7 +189,7 @@ func (n *Notifier) dispatch(ctx context.Context, s State) (time.Duration, error)
 }
 
 // look does what is due about a row.
-func (n *Notifier) look(ctx context.Context, s State, row Row, now time.Time) error {
+func (n *Notifier) look(ctx context.Context, s State, row Row, now time.Time, found batch) error {
 	switch row.Kind {
 	case KindSilence:
 		err := s.Delete(ctx, row)
@@ -205,7 +211,8 @@ func (n *Notifier) look(ctx context.Context, s State, row Row, now time.Time) er
 	for _, t := range n.plan.targets(g) {
 		if at := n.plan.wake(g, t, now); !at.IsZero() && !at.After(now) {
 			o := g.Outlet[t.channel.name]
-			n.lanes[t.channel.name].push(item{s, row.ID}, o != nil && o.Deferred)
+			l := n.lanes[t.channel.name]
+			found[l] = append(found[l], due{item{s, row.ID}, o != nil && o.Deferred})
 			taken = true
 		}
 	}
@@ -275,7 +282,7 @@ func (n *Notifier) drain(ctx context.Context) {
 func (n *Notifier) hurry(ctx context.Context) {
 	rows, err := all(ctx, n.local, KindGroup)
 	n.trouble(ctx, err)
-	waiting := map[string][]item{}
+	found := batch{}
 	for _, row := range rows {
 		g := &group{}
 		if json.Unmarshal(row.Data, g) != nil {
@@ -283,16 +290,16 @@ func (n *Notifier) hurry(ctx context.Context) {
 		}
 		now := time.Now()
 		for _, t := range n.plan.targets(g) {
-			if name := t.channel.name; t.from.IsZero() && n.plan.why(g, t, now) != nothing {
-				waiting[name] = append(waiting[name], item{n.local, row.ID})
+			if l := n.lanes[t.channel.name]; t.from.IsZero() && n.plan.why(g, t, now) != nothing {
+				found[l] = append(found[l], due{item: item{n.local, row.ID}})
 			}
 		}
 	}
-	for name, items := range waiting {
-		c := n.lanes[name].channel
-		many := !c.Unlimited && len(items) > c.Rate // one digest, rather than a part of them
-		for _, it := range items {
-			n.lanes[name].push(it, many)
+	for l, list := range found {
+		many := !l.channel.Unlimited && len(list) > l.channel.Rate // one digest, rather than a part of them
+		for i := range list {
+			list[i].deferred = many
 		}
+		l.push(list)
 	}
 }
