@@ -118,7 +118,7 @@ func (tr *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if tr.fail {
 		return nil, errors.New("no route")
 	}
-	return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader("")), Request: r, Header: http.Header{}}, nil
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader("")), Request: r, Header: http.Header{}}, nil
 }
 
 func (tr *transport) take() [][]posted {
@@ -300,7 +300,15 @@ func TestABadConfigurationIsRefusedWithItsFields(t *testing.T) {
 func Example() {
 	channel, err := alertmanager.New("http://alertmanager:9093", alertmanager.Config{Resend: 30 * time.Second})
 	fmt.Println(channel, err)
-	// Beside the notifier: go channel.Run(ctx)
+	if err != nil {
+		return
+	}
+	// Beside the notifier, for as long as the service lives; here it ends at once.
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	fmt.Println(channel.Run(ctx))
+
 	// Output:
 	// alertmanager channel at alertmanager:9093 <nil>
+	// <nil>
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // send calls Send and fails where it does not return in time.
-func send(t T, h Harness, ctx context.Context, s Service) error {
+func send(ctx context.Context, t T, h Harness, s Service) error {
 	t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- s.Sender.Send(ctx, Sample()) }()
@@ -44,7 +44,7 @@ func cancelled(t T, h Harness) {
 		},
 	} {
 		ctx, cancel := ended()
-		err := send(t, h, ctx, s)
+		err := send(ctx, t, h, s)
 		cancel()
 		if !errors.Is(err, ctx.Err()) {
 			t.Errorf("%s: Send returned %v", name, err)
@@ -59,7 +59,7 @@ func dead(t T, h Harness) {
 	s := h.Open(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := send(t, h, ctx, s); !errors.Is(err, context.Canceled) {
+	if err := send(ctx, t, h, s); !errors.Is(err, context.Canceled) {
 		t.Errorf("Send returned %v", err)
 	}
 	if got := s.Received(); len(got) > 0 {
@@ -102,7 +102,7 @@ func classified(t T, h Harness) {
 			continue
 		}
 		s.Behave(f)
-		err := send(t, h, t.Context(), s)
+		err := send(t.Context(), t, h, s)
 		if got := class(err); got != classes[f] {
 			t.Errorf("%s: the error is %s, not %s: %v", f, got, classes[f], err)
 		}
@@ -115,11 +115,11 @@ func classified(t T, h Harness) {
 func again(t T, h Harness) {
 	s := h.Open(t)
 	s.Behave(Busy)
-	if err := send(t, h, t.Context(), s); err == nil {
+	if err := send(t.Context(), t, h, s); err == nil {
 		t.Errorf("the service was busy and Send returned nil")
 	}
 	s.Behave(Healthy)
-	if err := send(t, h, t.Context(), s); err != nil {
+	if err := send(t.Context(), t, h, s); err != nil {
 		t.Errorf("Send: %v", err)
 	}
 	if got := len(s.Received()); got != 1 {
@@ -150,7 +150,7 @@ func secret(t T, h Harness) {
 	for _, f := range faults {
 		if h.has(f) {
 			s.Behave(f)
-			for _, err := range chain(send(t, h, t.Context(), s)) {
+			for _, err := range chain(send(t.Context(), t, h, s)) {
 				look(string(f)+": the error", err)
 			}
 		}
@@ -159,7 +159,7 @@ func secret(t T, h Harness) {
 	s.Behave(Silent)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
-	for _, err := range chain(send(t, h, ctx, s)) {
+	for _, err := range chain(send(ctx, t, h, s)) {
 		look("time-out: the error", err)
 	}
 }

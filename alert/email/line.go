@@ -35,12 +35,6 @@ func (l *line) dial(ctx context.Context, network, _ string) (net.Conn, error) {
 	if err := l.keep(conn); err != nil {
 		return nil, err
 	}
-	// The library sets its own deadline after the greeting only.
-	if deadline, ok := ctx.Deadline(); ok {
-		if err := conn.SetDeadline(deadline); err != nil {
-			return nil, fmt.Errorf("set deadline: %w", err)
-		}
-	}
 	if l.ssl == nil {
 		return conn, nil
 	}
@@ -56,7 +50,7 @@ func (l *line) keep(conn net.Conn) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		conn.Close() //nolint:errcheck,gosec // it was not used
+		conn.Close() //nolint:errcheck // it was not used
 		return net.ErrClosed
 	}
 	l.conn = conn
@@ -67,7 +61,7 @@ func (l *line) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed = true; l.conn != nil {
-		l.conn.Close() //nolint:errcheck,gosec // it has served
+		l.conn.Close() //nolint:errcheck // it has served
 	}
 }
 

@@ -34,8 +34,9 @@ func (c *Channel) Send(ctx context.Context, n alert.Notification) error {
 		l.ssl = c.tls()
 	}
 	defer l.close()
-	// The library looks at the context while it dials only. Whatever it waits
-	// for ends with the connection.
+	// The library looks at the context while it dials only, and reads the
+	// greeting without any deadline. Whatever it waits for ends with the
+	// connection.
 	defer context.AfterFunc(ctx, l.close)()
 	client, err := gomail.NewClient(c.host, c.options(l)...)
 	if err != nil {

@@ -128,6 +128,7 @@ func (s *server) behave(f alerttest.Fault) {
 		s.answers["AUTH"] = "535 5.7.8 no such account ECHO"
 	case alerttest.Refused:
 		s.answers["."] = "554 5.6.0 ECHO is spam"
+	default:
 	case alerttest.Garbage:
 		s.answers["EHLO"], s.answers["HELO"] = "HTTP/1.1 400 Bad Request", "HTTP/1.1 400 Bad Request"
 	}
@@ -151,7 +152,7 @@ func (s *server) talk(conn net.Conn) {
 	say := func(line string) { fmt.Fprintf(conn, "%s\r\n", line) }
 	switch _, f, _ := s.answer(""); f {
 	case alerttest.Silent:
-		io.Copy(io.Discard, conn)
+		_, _ = io.Copy(io.Discard, conn)
 		return
 	case alerttest.Cut:
 		return
@@ -161,22 +162,23 @@ func (s *server) talk(conn net.Conn) {
 				return
 			}
 		}
+	default:
 	}
 	say("220 test ESMTP")
 	m := received{encrypted: s.implicit}
-	seen := ""
+	var seen []string // everything that the client said
 	for {
 		line, err := r.ReadString('\n')
 		if err != nil {
 			return
 		}
 		line = strings.TrimRight(line, "\r\n")
-		seen += " " + line
+		seen = append(seen, line)
 		command, argument, _ := strings.Cut(line, " ")
 		command = strings.ToUpper(command)
 		instead, _, cut := s.answer(command)
 		if instead != "" {
-			say(strings.ReplaceAll(instead, "ECHO", strings.TrimSpace(seen)))
+			say(strings.ReplaceAll(instead, "ECHO", strings.Join(seen, " ")))
 			continue
 		}
 		switch command {
@@ -248,7 +250,7 @@ func (s *server) data(r *bufio.Reader, m received, say func(string)) bool {
 		say("554 " + err.Error())
 		return false
 	}
-	var body io.Reader = parsed.Body
+	body := parsed.Body
 	switch strings.ToLower(parsed.Header.Get("Content-Transfer-Encoding")) {
 	case "quoted-printable":
 		body = quotedprintable.NewReader(body)

@@ -57,14 +57,13 @@ func (c *checker) tree(t *parse.Tree, dot reflect.Type) {
 	c.current = outer
 }
 
-func (c *checker) list(l *parse.ListNode, dot reflect.Type, vars variables) variables {
+func (c *checker) list(l *parse.ListNode, dot reflect.Type, vars variables) {
 	if l == nil {
-		return vars
+		return
 	}
 	for _, n := range l.Nodes {
 		vars = c.node(n, dot, vars)
 	}
-	return vars
 }
 
 // node returns the variables that hold after it.

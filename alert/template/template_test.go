@@ -110,7 +110,7 @@ func TestEverythingThatTheDocumentationNamesIsAccepted(t *testing.T) {
 
 func TestNoValueBreaksOutOfItsPlace(t *testing.T) {
 	n := full()
-	n.Samples = []alert.Sample{{Key: "a\r\nBcc: x\u2028y\x00z\xff", Reason: "‮evil\n# heading [a](b) <script>"}}
+	n.Samples = []alert.Sample{{Key: "a\r\nBcc: x\u2028y\x00z\xff", Reason: "\u202eevil\n# heading [a](b) <script>"}}
 	got := render(t, "{{.Key}}|{{.Error}}", n, template.Limit{})
 	if got != "a  Bcc: x y�z�|evil # heading [a](b) <script>" {
 		t.Errorf("got %q", got)

@@ -56,7 +56,6 @@ func harness(limit int, change func(*wecom.Config)) alerttest.Harness {
 
 func TestConformance(t *testing.T) { alerttest.Run(t, harness(4096, func(*wecom.Config) {})) }
 
-
 func TestMessagesThatMentionAreTextWithinItsSmallerLimit(t *testing.T) {
 	base, got := alerttest.Capture(t, alerttest.Answer{Body: `{"errcode":0}`})
 	c, err := open(base, wecom.Config{Mention: []string{"zhang", "@all"}, MentionMobiles: []string{"13800000000"}})

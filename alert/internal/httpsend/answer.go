@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -55,17 +56,14 @@ func (c *Client) Judge(body []byte, codes Codes) error {
 	if wait, ok := codes.Limited[code]; ok {
 		return c.Limited(what, wait)
 	}
-	for _, broken := range codes.Broken {
-		if code == broken {
-			return c.Broken(what)
-		}
+	switch {
+	case slices.Contains(codes.Broken, code):
+		return c.Broken(what)
+	case slices.Contains(codes.Failed, code):
+		return c.Failed(what)
+	default:
+		return c.Refused(what)
 	}
-	for _, failed := range codes.Failed {
-		if code == failed {
-			return c.Failed(what)
-		}
-	}
-	return c.Refused(what)
 }
 
 // CheckSecret returns what is wrong with a secret in the field of this name,
