@@ -21,6 +21,7 @@ func TestAllProblemsOfAConfigurationAreReportedByField(t *testing.T) {
 			Lease: time.Millisecond, PublishTimeout: time.Hour, StopTimeout: -1,
 			PollMin: time.Second, PollMax: time.Millisecond, RetryMin: time.Second, RetryMax: time.Millisecond,
 			FloorLag: -1, Sweep: -1, Retain: -1, RetainFailed: -1, Linger: -1,
+			Park: forwarder.ParkConfig{Attempts: -2, First: -1, Every: 1 << 62},
 		},
 	})
 	if err == nil {
@@ -29,6 +30,7 @@ func TestAllProblemsOfAConfigurationAreReportedByField(t *testing.T) {
 	for _, field := range []string{
 		"Schema", "Prefix", "MaxMessageBytes", "BatchSize", "BatchBytes", "Lanes", "Concurrency", "MaxAttempts", "Lease",
 		"PublishTimeout", "StopTimeout", "PollMax", "RetryMax", "FloorLag", "Sweep", "Retain", "RetainFailed", "Linger",
+		"Park.Attempts", "Park.First", "Park.Every",
 	} {
 		if !strings.Contains(err.Error(), field) {
 			t.Errorf("the error does not name %s", field)

@@ -22,10 +22,11 @@
 // database, and a relay that was frozen longer than its lease settles nothing.
 //
 // A broker that cannot be reached spends no attempt: the relay waits as long as
-// it takes. A message that the broker refuses for good is moved to
-// sluicegate_outbox_history with status "failed" and its error, and the rest go
-// on. While a message is being tried again, later ones of its key wait and all
-// other keys go on.
+// it takes. While a message is being tried again, later ones of its key wait and
+// all other keys go on. One that fails too often is parked, and tried again every
+// minute for a while; ParkConfig says whether later ones of its key go on
+// meanwhile. One that has failed to the end, or that the broker refuses for good, is
+// moved to sluicegate_outbox_history with status "failed" and its error.
 //
 // # Time
 //

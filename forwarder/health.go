@@ -59,5 +59,5 @@ func (h *health) since() (broker, database time.Time) {
 
 // counters are the figures behind RelayStats.
 type counters struct {
-	delivered, failed, retried, stale, late, rereads, rounds, stretches, moved, expired atomic.Int64
+	delivered, failed, retried, stale, late, rereads, rounds, stretches, moved, expired, parked atomic.Int64
 }

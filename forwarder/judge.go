@@ -126,7 +126,7 @@ func (l *lane) refuse(s *settlement, m *record, err error) {
 		wait = delay.Half(grow(l.relay.cfg.RetryMin, l.relay.cfg.RetryMax, m.attempts))
 		m.attempts++
 		if m.attempts >= l.relay.cfg.MaxAttempts {
-			s.fail(m, err)
+			l.exhausted(s, m, h, err)
 			return
 		}
 		s.refused = append(s.refused, m)

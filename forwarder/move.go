@@ -67,7 +67,7 @@ func (m mover) let(ctx context.Context, tasks []schedule.Task) error {
 	end := time.Now().Add(r.cfg.Lease / 2)
 	retry := backoff{low: r.cfg.RetryMin / 10, high: r.cfg.RetryMax}
 	for len(tasks) > 0 {
-		var stale *staleTask
+		var stale *staleError
 		err := m.once(ctx, tasks)
 		switch {
 		case err == nil:
@@ -86,10 +86,10 @@ func (m mover) let(ctx context.Context, tasks []schedule.Task) error {
 	return nil
 }
 
-// staleTask says which task of a batch cannot be settled any more.
-type staleTask struct{ index int }
+// staleError says which task of a batch cannot be settled any more.
+type staleError struct{ index int }
 
-func (*staleTask) Error() string { return schedule.ErrStale.Error() }
+func (*staleError) Error() string { return schedule.ErrStale.Error() }
 
 // once moves tasks in one transaction.
 func (m mover) once(ctx context.Context, tasks []schedule.Task) (err error) {
@@ -112,7 +112,7 @@ func (m mover) once(ctx context.Context, tasks []schedule.Task) (err error) {
 			rows = append(rows, in)
 		}
 		if err := o.tasks.SettleTx(ctx, tx, t, out); errors.Is(err, schedule.ErrStale) {
-			return &staleTask{i}
+			return &staleError{i}
 		} else if err != nil {
 			return err
 		}

@@ -45,8 +45,9 @@ type Relay struct {
 type RelayStats struct {
 	Delivered int64 // messages acknowledged by the broker and settled
 	Failed    int64 // messages set aside
+	Parked    int64 // times that a message left the outbox to be tried again later
 	Expired   int64 // messages that were over before they were published
-	Moved     int64 // messages that entered the outbox because their time had come
+	Moved     int64 // messages, delayed or parked, that entered the outbox because their time had come
 	Retried   int64 // attempts that a reachable broker refused
 	Stale     int64 // messages not settled because the shard had another owner
 	Late      int64 // messages that only the sweep found
@@ -229,7 +230,7 @@ func (r *Relay) leave(ctx context.Context) {
 func (r *Relay) Stats() RelayStats {
 	broker, database := r.health.since()
 	return RelayStats{
-		Delivered: r.stats.delivered.Load(), Failed: r.stats.failed.Load(), Expired: r.stats.expired.Load(), Moved: r.stats.moved.Load(), Retried: r.stats.retried.Load(),
+		Delivered: r.stats.delivered.Load(), Failed: r.stats.failed.Load(), Parked: r.stats.parked.Load(), Expired: r.stats.expired.Load(), Moved: r.stats.moved.Load(), Retried: r.stats.retried.Load(),
 		Stale: r.stats.stale.Load(), Late: r.stats.late.Load(), Rereads: r.stats.rereads.Load(), Rounds: r.stats.rounds.Load(), Stretches: r.stats.stretches.Load(),
 		Shards: r.group.Count(), BrokerAwaySince: broker, DatabaseAwaySince: database,
 	}

@@ -52,8 +52,10 @@ type RelayConfig struct {
 	Linger time.Duration
 
 	// MaxAttempts is how often a message is refused by a broker that proved
-	// reachable before it is set aside. Default 10.
+	// reachable before it is parked. Default 10.
 	MaxAttempts int
+	// Park says when it is tried again, and when it is set aside.
+	Park ParkConfig
 	// RetryMin and RetryMax bound the wait before a message, or a broker that
 	// is away, is tried again: it begins at RetryMin and doubles, with jitter.
 	// Default 100 ms and 15 s.
@@ -118,6 +120,10 @@ func (c RelayConfig) withDefaults() (RelayConfig, error) {
 	length("Sweep", &c.Sweep, 10*time.Second, time.Millisecond)
 	length("Retain", &c.Retain, 24*time.Hour, time.Millisecond)
 	length("RetainFailed", &c.RetainFailed, 30*24*time.Hour, time.Millisecond)
+	var err error
+	if c.Park, err = c.Park.withDefaults(c.MaxAttempts); err != nil {
+		errs = append(errs, err)
+	}
 	if c.PublishTimeout >= c.Lease {
 		errs = append(errs, fmt.Errorf("RelayConfig.PublishTimeout: %v must be shorter than Lease (%v)", c.PublishTimeout, c.Lease))
 	}

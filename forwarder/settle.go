@@ -26,6 +26,7 @@ type settlement struct {
 	delivered []*record
 	failed    []failedRecord // to be set aside
 	expired   []*record      // over before they were published
+	parked    []parkedRecord // to be tried again much later
 	refused   []*record      // one more attempt each
 	loose     []*record      // nothing to settle, to be read again
 }
@@ -42,7 +43,7 @@ func (s *settlement) fail(m *record, err error) {
 func (s *settlement) empty() bool { return s.size() == 0 }
 
 func (s *settlement) size() int {
-	return len(s.delivered) + len(s.failed) + len(s.expired) + len(s.refused)
+	return len(s.delivered) + len(s.failed) + len(s.expired) + len(s.parked) + len(s.refused)
 }
 
 // without drops the records of shards that have another owner by now.
@@ -60,6 +61,11 @@ func (s *settlement) without(stale map[int]bool) (out settlement, dropped int) {
 	for _, m := range s.expired {
 		if !stale[m.shard] {
 			out.expired = append(out.expired, m)
+		}
+	}
+	for _, m := range s.parked {
+		if !stale[m.shard] {
+			out.parked = append(out.parked, m)
 		}
 	}
 	for _, m := range s.refused {
@@ -121,6 +127,9 @@ func (l *lane) involved(s *settlement, leases map[int]lease.Held) []lease.Held {
 	for _, m := range s.failed {
 		add(m.record)
 	}
+	for _, m := range s.parked {
+		add(m.record)
+	}
 	for _, list := range [][]*record{s.expired, s.refused} {
 		for _, m := range list {
 			add(m)
@@ -154,6 +163,7 @@ func (l *lane) settled(s *settlement, stale []lease.Held) {
 	stats.delivered.Add(int64(len(done.delivered)))
 	stats.failed.Add(int64(len(done.failed)))
 	stats.retried.Add(int64(len(done.refused)))
+	stats.parked.Add(int64(len(done.parked)))
 	stats.expired.Add(int64(len(done.expired)))
 	if dropped > 0 {
 		l.relay.outbox.cfg.Logger.Warn("outbox relay lost shards while it published; it settled nothing of them",
@@ -167,6 +177,11 @@ func (l *lane) settled(s *settlement, stale []lease.Held) {
 	}
 	if n := len(done.expired); n > 0 {
 		l.relay.outbox.cfg.Logger.Info("outbox messages expired before they were published", "messages", n)
+	}
+	for _, m := range done.parked {
+		l.resolve(m.record)
+		l.relay.outbox.cfg.Logger.Warn("outbox message parked",
+			"id", m.id, "topic", m.topic, "uuid", m.uuid, "attempts", m.attempts, "again_in", m.delay, "error", m.reason)
 	}
 	for _, m := range done.failed {
 		l.resolve(m.record)
@@ -190,6 +205,9 @@ func (l *lane) unsettled(s *settlement) {
 		l.windows[m.shard].reset(m.id)
 	}
 	for _, m := range s.failed {
+		l.windows[m.shard].reset(m.id)
+	}
+	for _, m := range s.parked {
 		l.windows[m.shard].reset(m.id)
 	}
 	for _, list := range [][]*record{s.expired, s.refused} {
@@ -236,6 +254,9 @@ func (l *lane) settleOnce(ctx context.Context, s *settlement, held []lease.Held,
 		history: o.names.Table(o.cfg.Dialect, schema.OutboxHistory), overwrite: overwrite,
 	}
 	if err := w.write(valid, !l.relay.cfg.NoHistory); err != nil {
+		return nil, err
+	}
+	if err := l.park(w, tx, valid.parked); err != nil {
 		return nil, err
 	}
 	if err := tx.Commit(); err != nil {

@@ -125,9 +125,10 @@ func delayedPast(tb testing.TB, h Harness) {
 func delayedRefused(tb testing.TB, h Harness) {
 	b := open(tb, h)
 	soon := time.Now().Add(time.Minute)
+	far := time.Now().Add(forwarder.MaxDelay + time.Hour)
 	for name, err := range map[string]error{
 		"at":      b.PublishAt(b.ctx, b.db, time.Time{}, "orders", keyed("a", 0)),
-		"at: ":    b.PublishAt(b.ctx, b.db, time.Now().Add(2*forwarder.MaxDelay), "orders", keyed("a", 0)),
+		"at, far": b.PublishAt(b.ctx, b.db, far, "orders", keyed("a", 0)),
 		"delay":   b.PublishAfter(b.ctx, b.db, forwarder.MaxDelay+1, "orders", keyed("a", 0)),
 		"topic":   b.PublishAt(b.ctx, b.db, soon, "no topic", keyed("a", 0)),
 		"uuid":    b.PublishAt(b.ctx, b.db, soon, "orders", keyed("a", 0), message.NewMessage("a\x00", nil)),

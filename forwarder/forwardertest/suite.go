@@ -56,7 +56,7 @@ type Case struct {
 // Cases returns the whole suite.
 func Cases() []Case {
 	var out []Case
-	for _, list := range [][]Case{writeCases, relayCases, orderCases, backlogCases, faultCases, refusalCases, delayedCases, expiryCases, tableCases} {
+	for _, list := range [][]Case{writeCases, relayCases, orderCases, backlogCases, faultCases, refusalCases, parkCases, delayedCases, expiryCases, tableCases} {
 		out = append(out, list...)
 	}
 	return out
@@ -163,7 +163,7 @@ func quick() forwarder.RelayConfig {
 	return forwarder.RelayConfig{
 		Lease: 2 * time.Second, PollMin: time.Millisecond, PollMax: 20 * time.Millisecond,
 		RetryMin: 5 * time.Millisecond, RetryMax: 50 * time.Millisecond, StopTimeout: 2 * time.Second,
-		Sweep: 100 * time.Millisecond,
+		Sweep: 100 * time.Millisecond, Park: forwarder.ParkConfig{Off: true},
 	}
 }
 

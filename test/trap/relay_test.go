@@ -20,7 +20,7 @@ func servers(t *testing.T, test func(t *testing.T, s *server)) {
 }
 
 // quick retries at once what was refused, and gives up after 5.
-var quick = forwarder.RelayConfig{MaxAttempts: 5, RetryMin: 5 * time.Millisecond, RetryMax: 20 * time.Millisecond}
+var quick = forwarder.RelayConfig{MaxAttempts: 5, RetryMin: 5 * time.Millisecond, RetryMax: 20 * time.Millisecond, Park: forwarder.ParkConfig{Off: true}}
 
 func TestARowThatAlwaysFailsBlocksTheForwarderForEverAndOursSetsItAside(t *testing.T) {
 	servers(t, func(t *testing.T, s *server) {
