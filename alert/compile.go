@@ -94,8 +94,12 @@ func compile(sender Sender, cfg Config) (*plan, error) {
 		c.problem("Config.GroupBy", "has an empty label")
 	}
 	cfg.GroupBy = slices.Sorted(slices.Values(cfg.GroupBy))
-	if cfg.State == nil {
+	switch cfg.State.(type) {
+	case nil:
 		cfg.State = NewMemory()
+	case *Memory:
+	default:
+		cfg.State = &timed{cfg.State}
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

@@ -12,11 +12,16 @@ import (
 // MaxDigest is how many groups Notification.Digest names at most.
 const MaxDigest = 20
 
+var errElsewhere = errors.New("another replica is at it")
+
 // digest tells of groups that were held back, in one notification. One replica
 // does so at a time.
 func (l *lane) digest(ctx context.Context, s State, items []item, force bool) error {
 	id := uuid.NewString()
 	p, err := l.n.reserve(ctx, s, l.channel, id, true)
+	if p.busy {
+		return errElsewhere // what it leaves is still due when we look again
+	}
 	if err != nil || !p.granted() {
 		return errors.Join(err, l.postpone(ctx, items, p))
 	}

@@ -112,14 +112,19 @@ func (l *lane) work(ctx context.Context, force bool) bool {
 			fresh = append(items, fresh...)
 		}
 	}
+	away := map[State]bool{} // each call of a state that is away takes its time
 	for _, it := range fresh {
 		if ctx.Err() != nil {
 			break // the drain, or another replica, finds it in the state
+		}
+		if away[it.state] {
+			continue
 		}
 		j, err := l.claim(ctx, it, force)
 		if err == nil && j != nil {
 			err = l.tell(ctx, it.state, []*job{j}, "")
 		}
+		away[it.state] = err != nil
 		errs = append(errs, err)
 	}
 	err := errors.Join(errs...)

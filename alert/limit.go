@@ -46,6 +46,7 @@ type broken struct {
 type permit struct {
 	until  time.Time // not before; zero: now
 	broken bool      // and until then the fallback is used
+	busy   bool      // another replica puts what was held back into a digest
 }
 
 func (p permit) granted() bool { return p.until.IsZero() }
@@ -64,7 +65,7 @@ func (n *Notifier) reserve(ctx context.Context, s State, c *channel, id string, 
 		case l.Hold.After(now):
 			out = permit{until: l.Hold}
 		case digest && l.DigestUntil.After(now):
-			out = permit{until: l.DigestUntil}
+			out = permit{until: l.DigestUntil, busy: true}
 		case !c.Unlimited && len(l.Slots) >= c.Rate:
 			out = permit{until: l.Slots[len(l.Slots)-c.Rate].At.Add(window)}
 		}

@@ -227,6 +227,25 @@ func TestWhatFlapsIsStillForLongerBeforeItCountsAsResolved(t *testing.T) {
 	})
 }
 
+func TestWhatComesBackSoonAfterItWasQuietMustBeQuietForLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &sender{}
+		n, stop := start(t, c, alert.Config{Repeat: 24 * time.Hour})
+		for range 3 * 12 {
+			n.Emit(dead("k"))
+			pause(t, 20*time.Minute)
+		}
+		if got := c.told(); len(got) > 4 {
+			t.Fatalf("%q", got)
+		}
+		pause(t, 2*time.Hour)
+		if last := c.sent[len(c.sent)-1]; last.Status != alert.Resolved {
+			t.Fatalf("it ends with %s", last.Status)
+		}
+		stop()
+	})
+}
+
 func TestAGroupIsToldOfWhatIsNewAndWhatIsOverInIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &sender{}

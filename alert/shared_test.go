@@ -45,11 +45,19 @@ type breaking struct {
 	alert.State
 	writes atomic.Bool
 	all    atomic.Bool
+	hangs  atomic.Bool
+}
+
+func (b *breaking) wait(ctx context.Context) {
+	if b.hangs.Load() {
+		<-ctx.Done()
+	}
 }
 
 var errAway = errors.New("database is away")
 
 func (b *breaking) Get(ctx context.Context, kind alert.Kind, id string) (alert.Row, time.Time, error) {
+	b.wait(ctx)
 	if b.all.Load() {
 		return alert.Row{}, time.Time{}, errAway
 	}
@@ -57,6 +65,7 @@ func (b *breaking) Get(ctx context.Context, kind alert.Kind, id string) (alert.R
 }
 
 func (b *breaking) Put(ctx context.Context, row alert.Row) error {
+	b.wait(ctx)
 	if b.all.Load() || b.writes.Load() {
 		return errAway
 	}
@@ -64,6 +73,7 @@ func (b *breaking) Put(ctx context.Context, row alert.Row) error {
 }
 
 func (b *breaking) Agenda(ctx context.Context, limit int) (alert.Agenda, error) {
+	b.wait(ctx)
 	if b.all.Load() {
 		return alert.Agenda{}, errAway
 	}
@@ -214,17 +224,32 @@ func TestAStateThatFailsToSaveIsWrittenAsSoonAsItWorks(t *testing.T) {
 }
 
 func TestWhileTheStateIsAwayEachReplicaTellsByItself(t *testing.T) {
+	for _, how := range []string{"refuses", "hangs"} {
+		t.Run(how, func(t *testing.T) { withoutState(t, how == "hangs") })
+	}
+}
+
+func withoutState(t *testing.T, hangs bool) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		state := &breaking{State: shared(t)}
 		c := &sender{}
 		n, stop := start(t, c, alert.Config{State: state})
+		if _, err := n.Silence(t.Context(), alert.Silence{Match: []string{"name=silenced"}, Until: time.Now().Add(time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+		n.Emit(urgent("silenced"))
+		pause(t, time.Second)
 		state.all.Store(true)
+		state.hangs.Store(hangs)
+		n.Emit(urgent("silenced"))
 		n.Emit(urgent("database down"))
 		pause(t, 5*time.Second)
 		c.want(t) // it may come back at once
-		pause(t, 30*time.Second)
+		pause(t, 40*time.Second)
 		c.want(t, "firing database down 1")
 		state.all.Store(false)
+		state.hangs.Store(false)
 		pause(t, time.Minute)
 		n.Resolve(urgent("database down"))
 		n.Emit(urgent("other"))

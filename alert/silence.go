@@ -94,19 +94,24 @@ type mute struct {
 	until time.Time
 }
 
-// source is a firing alert that inhibits others by the rule i.
+// source is a firing alert that inhibits others by a rule.
 type source struct {
 	head
 	fingerprint string
 	rule        *inhibition
 }
 
-// muting reads the silences, and what fires where there are inhibitions.
+// muting reads the silences, and what fires where there are inhibitions. For what
+// is due in s, only s has to answer: where another is away, its silences go on.
 func (n *Notifier) muting(ctx context.Context, s State, now time.Time) (*muting, error) {
 	m := &muting{}
-	rows, err := all(ctx, s, KindSilence)
-	if err != nil {
+	rows, err := all(ctx, n.plan.cfg.State, KindSilence)
+	switch {
+	case err == nil:
+	case s == n.plan.cfg.State:
 		return nil, fmt.Errorf("read silences: %w", err)
+	default:
+		m.silences = n.muted.Load().silences
 	}
 	for _, row := range rows {
 		var one Silence
@@ -120,23 +125,32 @@ func (n *Notifier) muting(ctx context.Context, s State, now time.Time) (*muting,
 	if len(n.plan.inhibitions) == 0 {
 		return m, nil
 	}
-	if rows, err = all(ctx, s, KindGroup); err != nil {
-		return nil, fmt.Errorf("read firing alerts: %w", err)
-	}
-	for _, row := range rows {
-		g := &group{}
-		if json.Unmarshal(row.Data, g) != nil {
-			continue
+	for _, state := range n.states() {
+		rows, err := all(ctx, state, KindGroup)
+		if err != nil && state == s {
+			return nil, fmt.Errorf("read firing alerts: %w", err)
 		}
-		for _, id := range n.plan.firing(g, now) {
-			for i := range n.plan.inhibitions {
-				if rule := &n.plan.inhibitions[i]; rule.source.match(g.Members[id].head) {
-					m.sources = append(m.sources, source{head: g.Members[id].head, fingerprint: id, rule: rule})
-				}
-			}
+		for _, row := range rows {
+			m.sources = append(m.sources, n.plan.sources(row, now)...)
 		}
 	}
 	return m, nil
+}
+
+// sources returns what fires in a group and inhibits.
+func (p *plan) sources(row Row, now time.Time) (out []source) {
+	g := &group{}
+	if json.Unmarshal(row.Data, g) != nil {
+		return nil
+	}
+	for _, id := range p.firing(g, now) {
+		for i := range p.inhibitions {
+			if rule := &p.inhibitions[i]; rule.source.match(g.Members[id].head) {
+				out = append(out, source{head: g.Members[id].head, fingerprint: id, rule: rule})
+			}
+		}
+	}
+	return out
 }
 
 // mutes reports whether an alert is kept back, and until when at least; the

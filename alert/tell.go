@@ -55,7 +55,7 @@ func (l *lane) send(ctx context.Context, note Notification) (err error) {
 	defer cancel()
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("channel %s panicked: %v", l.channel.name, r)
+			err = fmt.Errorf("channel %s panicked with a %T", l.channel.name, r) // whose text may hold a secret
 		}
 	}()
 	if err := l.channel.Sender.Send(ctx, note); err != nil {
