@@ -7,8 +7,8 @@
 // back for as long as it may be excused. Where an error could be either, it is
 // therefore a failure: a time-out while waiting for an answer, io.EOF and
 // io.ErrUnexpectedEOF outside of an HTTP call (a decoder says the same of a
-// truncated payload), a host name that does not exist, a certificate that is
-// refused, a password that is wrong.
+// truncated payload), a lost race in a database, a host name that does not
+// exist, a certificate that is refused, a password that is wrong.
 package outage
 
 import (

@@ -47,7 +47,7 @@ func TestWhatIsAnOutage(t *testing.T) {
 		"MySQL shuts down":                    coded(&mysql.MySQLError{Number: 1053}),
 		"MySQL's connection broke":            coded(mysql.ErrInvalidConn),
 		"a connection that its pool gave up":  coded(driver.ErrBadConn),
-		"a SQLite file that others hold":      locked,
+		"a SQLite file that cannot be opened": unopened,
 		"Kafka, in sarama's words":            coded(errors.New("kafka: client has run out of available brokers to talk to")),
 		"marked where it arose":               coded(failure.Unavailable(errors.New("closed for lunch"))),
 		"one of several addresses that failed": func(t *testing.T) error {
@@ -101,6 +101,9 @@ func TestWhatIsNone(t *testing.T) {
 		"PostgreSQL, a duplicate":            coded(&pgconn.PgError{Code: "23505"}),
 		"PostgreSQL, a wrong password":       coded(&pgconn.PgError{Code: "28P01"}),
 		"MySQL, a duplicate":                 coded(&mysql.MySQLError{Number: 1062}),
+		"SQLite, a lost race":                locked,
+		"PostgreSQL, a deadlock":             coded(&pgconn.PgError{Code: "40P01"}),
+		"MySQL, a lock wait that timed out":  coded(&mysql.MySQLError{Number: 1205}),
 		"SQLite, a duplicate":                duplicate,
 		"no row":                             coded(sql.ErrNoRows),
 		"a file that is not there":           func(t *testing.T) error { _, err := os.Open(filepath.Join(t.TempDir(), "x")); return err },

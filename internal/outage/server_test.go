@@ -222,6 +222,12 @@ func openSQLite(t *testing.T, path string) *sql.DB {
 	return db
 }
 
+func unopened(t *testing.T) error {
+	t.Helper()
+	_, err := openSQLite(t, filepath.Join(t.TempDir(), "unmounted", "x.db")).ExecContext(t.Context(), "CREATE TABLE t (a TEXT)")
+	return err
+}
+
 func locked(t *testing.T) error {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "x.db")

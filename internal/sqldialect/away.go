@@ -9,9 +9,9 @@ import (
 
 // Away reports whether err itself, not what it wraps, is a database's word that
 // it does not serve now: an error of one of the drivers with a code that
-// IsUnavailable knows, or a connection that the driver has given up. It is for
-// those who do not know whose error they have; a broken network is not among
-// what it looks for.
+// IsUnavailable knows, or a connection that the driver has given up; not a lost
+// race, which IsContention knows. It is for those who do not know whose error
+// they have; a broken network is not among what it looks for.
 func Away(err error) bool {
 	if err == driver.ErrBadConn { //nolint:errorlint // err itself
 		return true
@@ -29,7 +29,9 @@ func Away(err error) bool {
 	switch path := t.PkgPath(); {
 	case strings.Contains(path, "sqlite"):
 		c, ok := codeOf(err)
-		return ok && SQLite.unavailableCode(c)
+		// Busy and locked are a lost race, as a deadlock is elsewhere: a statement
+		// may lose it every time.
+		return ok && SQLite.unavailableCode(c) && !SQLite.IsContention(err)
 	case t.Name() == "MySQLError":
 		c, ok := codeOf(err)
 		return ok && MySQL.unavailableCode(c)

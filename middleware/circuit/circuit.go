@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluicegate/sluicegate/internal/delivery"
 	"github.com/sluicegate/sluicegate/internal/failure"
+	"github.com/sluicegate/sluicegate/internal/idemstore"
 )
 
 // Circuits are the circuits of any number of handlers in one process. They are
@@ -78,7 +79,6 @@ func (g *group) handle(h message.HandlerFunc, msg *message.Message, d *delivery.
 			return nil, err
 		}
 	}
-	d.TakeUses() // those of a former attempt
 	returned := false
 	defer func() {
 		if !returned { // a panic on its way out: the message is back with the others
@@ -100,7 +100,8 @@ func (g *group) judge(ctx context.Context, d *delivery.Delivery, err error) outc
 		return nothing // a duplicate: the handler did not run
 	case err == nil:
 		return success
-	case ctx.Err() != nil, failure.IsPermanent(err), errors.Is(err, failure.ErrBusy):
+	case ctx.Err() != nil, failure.IsPermanent(err),
+		errors.Is(err, failure.ErrBusy), errors.Is(err, idemstore.ErrContended): // the handler did not run
 		return nothing
 	case g.cfg.Counts != nil && !g.cfg.Counts(err):
 		return nothing
@@ -136,7 +137,11 @@ func (g *group) leave(p *pass, d *delivery.Delivery, o outcome, err error) {
 	if o == nothing && len(p.tickets) == 0 {
 		return
 	}
-	for _, s := range g.settle(p, uses, o, err, time.Now()) {
+	changed, lasting := g.settle(p, uses, o, err, time.Now())
+	for _, s := range lasting {
+		g.alert(s)
+	}
+	for _, s := range changed {
 		g.tell(s, err)
 	}
 }

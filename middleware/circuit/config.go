@@ -74,8 +74,9 @@ type Config struct {
 	// after that. It is called on a handler's goroutine and must neither block
 	// nor panic. Default: nobody.
 	OnChange func(Status)
-	// Alerts gets an alert named NameOpen for each circuit that opens.
-	// Default: nobody.
+	// Alerts gets an alert named NameOpen for each circuit that opens, again
+	// after each probe that failed, and is told by its method Resolve, if it has
+	// one as *alert.Notifier does, that the circuit has closed. Default: nobody.
 	Alerts alert.Emitter
 	// Observe is told CircuitOpened, with the last error, and CircuitClosed.
 	// Default: nobody.

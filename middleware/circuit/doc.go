@@ -12,8 +12,8 @@
 //
 // Every error counts, marked as unavailable or not, a time-out too, but for:
 // a Permanent one (it is the message's), one that comes after the message's own
-// context has ended, a key that another delivery works on, and what
-// Config.Counts says. A duplicate that was acked without running counts as
+// context has ended, a record that another delivery works on or wins, and what
+// Config.Counts refuses. A duplicate that was acked without running counts as
 // nothing.
 //
 // # While it is open

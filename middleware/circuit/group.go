@@ -53,8 +53,9 @@ func (g *group) circuit(name string) *circuit {
 	return c
 }
 
-// settle counts the end of an attempt and returns the circuits that changed.
-func (g *group) settle(p *pass, uses []string, o outcome, err error, now time.Time) (changed []Status) {
+// settle counts the end of an attempt and returns the circuits that opened or
+// closed, and those that stay open after a probe that failed.
+func (g *group) settle(p *pass, uses []string, o outcome, err error, now time.Time) (changed, lasting []Status) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, name := range uses {
@@ -82,13 +83,16 @@ func (g *group) settle(p *pass, uses []string, o outcome, err error, now time.Ti
 		case t.circuit == blamed, o == success && g.tells(t.circuit, p, uses):
 			verdict = o
 		}
-		if t.circuit.end(t, p.key, verdict, now) {
+		switch closed := t.circuit.end(t, p.key, verdict, now); {
+		case closed:
 			g.notClosed.Add(-1)
 			changed = append(changed, g.status(t.circuit, now))
+		case verdict == failing && t.circuit.open:
+			lasting = append(lasting, g.status(t.circuit, now))
 		}
 	}
 	g.elect(now)
-	return changed
+	return changed, lasting
 }
 
 // tells reports whether a success of p says something about c.

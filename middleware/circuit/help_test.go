@@ -80,8 +80,8 @@ func (r *rig) status() circuit.Status {
 
 func (r *rig) want(s circuit.State) {
 	r.t.Helper()
-	if got := r.status(); got.State != s {
-		r.t.Fatalf("the circuit is %s, want %s: %+v", got.State, s, got)
+	if got := r.status(); got.State != s || (r.c.CountOpen() == 0) != (s == circuit.Closed) {
+		r.t.Fatalf("the circuit is %s, want %s: %+v; %d open", got.State, s, got, r.c.CountOpen())
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluicegate/sluicegate/internal/failure"
 	"github.com/sluicegate/sluicegate/internal/header"
+	"github.com/sluicegate/sluicegate/internal/idemstore"
 	"github.com/sluicegate/sluicegate/middleware/circuit"
 )
 
@@ -132,6 +133,7 @@ func TestWhatIsNoFailureOfADependencyDoesNotCount(t *testing.T) {
 	}{
 		"permanent":                            {err: failure.Permanent(errBoom)},
 		"another delivery of the key":          {err: failure.Unavailable(fmt.Errorf("claim: %w", failure.ErrBusy))},
+		"a race for the record":                {err: failure.Unavailable(fmt.Errorf("claim: %w", idemstore.ErrContended))},
 		"what its user does not count":         {cfg: circuit.Config{Counts: func(err error) bool { return !errors.Is(err, errBoom) }}, err: errBoom},
 		"the end of the message's own context": {ctx: over, err: context.Canceled},
 	} {

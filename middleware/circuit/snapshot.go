@@ -45,6 +45,16 @@ func (c *Circuits) Snapshot() []Status {
 	return all
 }
 
+// CountOpen returns how many circuits are not closed: a gauge for metrics and for
+// alert/rule. It is safe for concurrent use.
+func (c *Circuits) CountOpen() int {
+	n := 0
+	for _, g := range *c.groups.Load() {
+		n += int(g.notClosed.Load())
+	}
+	return n
+}
+
 func (g *group) snapshot(now time.Time) []Status {
 	g.mu.Lock()
 	defer g.mu.Unlock()
