@@ -73,6 +73,25 @@ func (s *Stack) bury(ctx context.Context, l deadletter.Letter, transition func(i
 	return nil
 }
 
+// Desk returns the desk at which people decide about the dead letters: a redrive
+// has the message given to the one handler that failed, in this Stack or in another
+// process that has it. It needs the letters in the Stack's database, and Config.Park.
+func (s *Stack) Desk() (*deadletter.Desk, error) {
+	switch {
+	case s.stored == nil:
+		return nil, errors.New("desk: the dead letters are not in a table")
+	case s.table == nil:
+		return nil, errors.New("desk: nothing is parked, so nothing can be redriven: Config.Park is off, or there is no database")
+	}
+	cfg := deadletter.DeskConfig{Retention: s.cfg.Retention, Key: s.cfg.Key}
+	if s.inbox != nil {
+		cfg.Inbox = s.inbox
+	} else {
+		cfg.Records = s.cfg.Store
+	}
+	return deadletter.NewDesk(s.stored, s.table, cfg) //nolint:wrapcheck // it says what it is
+}
+
 type storeFunc func(context.Context, deadletter.Letter) error
 
 func (f storeFunc) Put(ctx context.Context, l deadletter.Letter) error { return f(ctx, l) }

@@ -16,6 +16,7 @@ import (
 	"github.com/sluicegate/sluicegate/middleware/retry"
 	"github.com/sluicegate/sluicegate/middleware/timeout"
 	"github.com/sluicegate/sluicegate/middleware/trace"
+	"github.com/sluicegate/sluicegate/middleware/unavailable"
 )
 
 // Middleware returns the chain for a whole router or for one of its handlers:
@@ -110,6 +111,10 @@ func (b *builder) retry() {
 	cfg := b.s.cfg.Retry
 	cfg.Observe = both(cfg.Observe, b.s.observe)
 	b.add(KindRetry)(retry.New(cfg))
+	if b.s.circuits != nil {
+		b.add(KindCircuit)(b.s.circuits.Middleware, nil)
+	}
+	b.add(KindUnavailable)(unavailable.New(b.s.cfg.Unavailable))
 }
 
 func both(first, second func(Event)) func(Event) {

@@ -15,10 +15,12 @@ import (
 	"github.com/sluicegate/sluicegate/internal/event"
 	"github.com/sluicegate/sluicegate/internal/schema"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/middleware/circuit"
 	"github.com/sluicegate/sluicegate/middleware/deadletter"
 	"github.com/sluicegate/sluicegate/middleware/idempotency"
 	"github.com/sluicegate/sluicegate/middleware/retry"
 	"github.com/sluicegate/sluicegate/middleware/timeout"
+	"github.com/sluicegate/sluicegate/middleware/unavailable"
 )
 
 // Event is a fact that Config.Observe is told.
@@ -39,7 +41,17 @@ const (
 	Returned     = event.Returned     // a message went back without an attempt
 	Split        = event.Split        // a batch failed; its messages are handled one by one
 	Handled      = event.Handled      // an effect is there
+
+	CircuitOpened = event.CircuitOpened // a handler's messages wait for what it depends on
+	CircuitClosed = event.CircuitClosed // they go on
 )
+
+// CircuitConfig is circuit.Config, and a way to do without.
+type CircuitConfig struct {
+	// Off leaves circuits out. Default: each handler has one.
+	Off bool
+	circuit.Config
+}
 
 // The defaults.
 const (
@@ -86,6 +98,13 @@ type Config struct {
 	// Default: after 4 minutes, then every minute, 50 attempts in all, in the table
 	// sluicegate_task of the database. Without a database nothing is parked.
 	Park ParkConfig
+	// Circuit configures the gate in front of each handler that closes while what
+	// the handler depends on fails for several different messages. Default: as
+	// circuit.Config, with Alerts and Observe of the Stack.
+	Circuit CircuitConfig
+	// Unavailable says which errors of a handler are outages, which spend no
+	// attempt. Default: as unavailable.Config.
+	Unavailable unavailable.Config
 	// Timeout is how long one attempt may take. Default 30 s.
 	Timeout time.Duration
 	// DeadLetters stores what is hopeless. Default: the table

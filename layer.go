@@ -22,6 +22,8 @@ const (
 	KindIdempotency Kind = "idempotency"
 	KindBatch       Kind = "batch"
 	KindRetry       Kind = "retry"
+	KindCircuit     Kind = "circuit"
+	KindUnavailable Kind = "unavailable"
 	KindTransaction Kind = "transaction"
 	KindTimeout     Kind = "timeout"
 	KindRecovery    Kind = "recovery"
@@ -56,10 +58,11 @@ var ErrOrder = errors.New("wrong order of middlewares")
 // transaction gives each attempt a fresh one; outputs of the sql strength are
 // written in the transaction; outputs of the claimed strength are published
 // after the record is complete and before the ack, so they stand outside it;
-// one claim covers all attempts; time-out and recovery end one attempt.
+// one claim covers all attempts; a circuit is asked before each attempt, with no
+// transaction open, and outages are recognised where a failing commit is seen too; time-out and recovery end one attempt.
 var orders = map[Strength][]Kind{
-	SQL:     {KindTrace, KindAlerting, KindDeadLetter, KindPark, KindBatch, KindRetry, KindTransaction, KindOutputs, KindTimeout, KindRecovery},
-	Claimed: {KindTrace, KindAlerting, KindDeadLetter, KindPark, KindOutputs, KindIdempotency, KindRetry, KindTimeout, KindRecovery},
+	SQL:     {KindTrace, KindAlerting, KindDeadLetter, KindPark, KindBatch, KindRetry, KindCircuit, KindUnavailable, KindTransaction, KindOutputs, KindTimeout, KindRecovery},
+	Claimed: {KindTrace, KindAlerting, KindDeadLetter, KindPark, KindOutputs, KindIdempotency, KindRetry, KindCircuit, KindUnavailable, KindTimeout, KindRecovery},
 }
 
 // Compose joins layers, outermost first, into one middleware. It refuses, with

@@ -14,6 +14,7 @@ import (
 	"github.com/sluicegate/sluicegate/internal/delivery"
 	"github.com/sluicegate/sluicegate/internal/idemstore"
 	"github.com/sluicegate/sluicegate/internal/schedule"
+	"github.com/sluicegate/sluicegate/middleware/circuit"
 	"github.com/sluicegate/sluicegate/middleware/idempotency"
 	"github.com/sluicegate/sluicegate/middleware/park"
 	"github.com/sluicegate/sluicegate/middleware/retry"
@@ -34,6 +35,8 @@ type ParkConfig struct {
 	// Concurrency is how many parked messages are at work at a time, in addition
 	// to those of the broker. Default 16, and three quarters of it for one handler.
 	Concurrency int
+	// PollMax is how long what another process has parked may be late. Default 5 s.
+	PollMax time.Duration
 	// Now is the clock of the parked messages, for tests. Default: the database's
 	// for their times, and time.Now for ages and windows.
 	Now func() time.Time
@@ -63,8 +66,8 @@ func (s *Stack) openPark(db *sql.DB) (err error) {
 	}
 	s.parker, err = park.New(s.table, park.Config{
 		Policy: c.Policy, Handlers: c.Handlers, Immediate: max(immediate, 0), Key: key,
-		Retryable: s.cfg.retryable(), Excusable: excusable, Put: s.putParked,
-		Concurrency: c.Concurrency, Lease: s.cfg.parkLease(), Now: c.Now,
+		Retryable: s.cfg.retryable(), Excusable: excusable, Paused: s.paused, Put: s.putParked,
+		Concurrency: c.Concurrency, PollMax: c.PollMax, Lease: s.cfg.parkLease(), Now: c.Now,
 		Observe: s.observe, Logger: s.cfg.Logger,
 	})
 	if err != nil {
@@ -101,6 +104,17 @@ func excusable(ctx context.Context, err error) bool {
 		!errors.Is(err, idempotency.ErrBusy) && !errors.Is(err, idempotency.ErrLeaseLost) && !errors.Is(err, idempotency.ErrContended)
 }
 
+// paused says that the circuit of a handler is open and no probe of it is due: its
+// parked messages would only wait before it.
+func (s *Stack) paused(scope string) bool {
+	for _, c := range s.Circuits() {
+		if c.Handler == scope && c.Dependency == "" && c.State == circuit.Open && time.Now().Before(c.Next) {
+			return true
+		}
+	}
+	return false
+}
+
 // toParked is the move of a record whose message is parked. It is kept until the
 // message is handled or set aside, however long that takes.
 var toParked = idemstore.Transition{
@@ -120,9 +134,9 @@ func (s *Stack) putParked(ctx context.Context, spec park.Spec) (stored bool, err
 		if !errors.Is(err, idemstore.ErrConflict) {
 			return stored, err
 		}
-		return s.table.Put(ctx, spec) //nolint:wrapcheck // by park
+		return s.table.Add(ctx, spec) //nolint:wrapcheck // by park
 	}
-	if stored, err = s.table.Put(ctx, spec); err != nil {
+	if stored, err = s.table.Add(ctx, spec); err != nil {
 		return false, err //nolint:wrapcheck // by park
 	}
 	if err := s.cfg.Store.Transition(ctx, key, toParked); err != nil && !errors.Is(err, idemstore.ErrConflict) {
@@ -144,7 +158,7 @@ func (s *Stack) putInTx(ctx context.Context, key idemstore.Key, spec park.Spec) 
 				return fmt.Errorf("move inbox record to parked: %w", err)
 			}
 			var err error
-			stored, err = s.table.PutTx(ctx, tx, spec)
+			stored, err = s.table.AddTx(ctx, tx, spec)
 			return err //nolint:wrapcheck // by park
 		})
 		if err == nil || n == parkTries || !errors.Is(err, idemstore.ErrContended) && !errors.Is(err, schedule.ErrContended) {

@@ -5,9 +5,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,7 +41,8 @@ type shop struct {
 	calls map[string][]time.Duration // since begun, by UUID
 	order []string
 
-	stop func() error
+	stack *sluicegate.Stack
+	stop  func() error
 }
 
 // strong are the stores of each strength; the records of Claimed outlive a restart
@@ -71,6 +74,7 @@ func parking(t *testing.T, cfg sluicegate.Config, test func(s *shop)) {
 func newShop(t *testing.T, cfg sluicegate.Config) *shop {
 	s := &shop{t: t, db: openDB(t), b: openMemory(t), cfg: cfg, begun: time.Now(), calls: map[string][]time.Duration{}}
 	s.cfg.Observe, s.cfg.Alerts, s.cfg.Park.Now = s.seen.observe, &s.rings, time.Now
+	s.cfg.Park.PollMax = 30 * time.Second
 	s.fail = func(context.Context, *message.Message) error { return errors.New("the warehouse says no") }
 	s.start()
 	return s
@@ -88,7 +92,7 @@ func (s *shop) start() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.stop = running(s.t, stack, r)
+	s.stack, s.stop = stack, running(s.t, stack, r)
 }
 
 func (s *shop) restart() {
@@ -437,7 +441,7 @@ func TestHoldKeepsLaterMessagesOfTheKeyBehindTheParkedOneAcrossARestart(t *testi
 func TestAfterADeadLetterThoseHeldGoOn(t *testing.T) {
 	parking(t, hold(park.GoOn), func(s *shop) {
 		s.keyed(24 * time.Hour)
-		s.after(3 * time.Hour)
+		s.after(time.Hour)
 		if got := s.applied(); got != "b1 a2 a3" || len(s.letters()) != 1 {
 			t.Errorf("applied %s, %d letters", got, len(s.letters()))
 		}
@@ -447,7 +451,7 @@ func TestAfterADeadLetterThoseHeldGoOn(t *testing.T) {
 func TestAfterADeadLetterThoseHeldWaitForADecisionWhereThePolicySaysSo(t *testing.T) {
 	parking(t, hold(park.Await), func(s *shop) {
 		s.keyed(24 * time.Hour)
-		s.after(12 * time.Hour)
+		s.after(90 * time.Minute)
 		s.publish("a4", "sluicegate_key", "a")
 		if got := s.applied(); got != "b1" || len(s.letters()) != 1 {
 			t.Errorf("applied %s, %d letters; want none of the key", got, len(s.letters()))
@@ -462,9 +466,59 @@ func TestAfterADeadLetterThoseHeldWaitForADecisionWhereThePolicySaysSo(t *testin
 		if err := stack.Proceed(s.t.Context(), "stock", "a1"); err != nil {
 			t.Fatal(err)
 		}
-		s.after(13 * time.Hour)
+		s.after(2 * time.Hour)
 		if got := s.applied(); got != "b1 a2 a3 a4" || s.rings.count() != 1 {
 			t.Errorf("applied %s, %d alerts", got, s.rings.count())
+		}
+	})
+}
+
+func TestACircuitKeepsAnOutageFromTheHandlerAndParkingKeepsItsMessages(t *testing.T) {
+	parking(t, sluicegate.Config{}, func(s *shop) {
+		s.fail = func(context.Context, *message.Message) error {
+			if time.Since(s.begun) < 20*time.Minute {
+				return errors.New("status 500") // a failure like any other, but for its number
+			}
+			return nil
+		}
+		var wg sync.WaitGroup
+		for i := range 12 {
+			wg.Go(func() { s.publish(fmt.Sprint("order-", i)) })
+		}
+		wg.Wait()
+		if n := s.seen.count(sluicegate.CircuitOpened); n != 1 {
+			t.Errorf("the circuit opened %d times, want once", n)
+		}
+		s.after(40 * time.Minute)
+		s.effects(12)
+		if n := len(s.letters()); n != 0 {
+			t.Errorf("%d letters: messages behind an open circuit were given up", n)
+		}
+		s.mu.Lock()
+		calls := len(s.order)
+		s.mu.Unlock()
+		if calls > 12*3+20*2+12*2 {
+			t.Errorf("the handler was called %d times", calls)
+		}
+		if n := s.seen.count(sluicegate.CircuitClosed); n != 1 {
+			t.Errorf("the circuit closed %d times, want once", n)
+		}
+	})
+}
+
+func TestAnOutageThatIsRecognisedSpendsNoAttempt(t *testing.T) {
+	parking(t, sluicegate.Config{}, func(s *shop) {
+		s.fail = func(context.Context, *message.Message) error {
+			if time.Since(s.begun) < time.Hour {
+				return fmt.Errorf("ask the bank: %w", &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED})
+			}
+			return nil
+		}
+		s.publish("order-1")
+		s.after(2 * time.Hour)
+		s.effects(1)
+		if n := count(s.t, s.db, "SELECT attempts FROM sluicegate_task"); n != 1 {
+			t.Errorf("%d attempts, want the one that succeeded", n)
 		}
 	})
 }

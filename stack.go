@@ -9,6 +9,7 @@ import (
 	"github.com/sluicegate/sluicegate/forwarder"
 	"github.com/sluicegate/sluicegate/internal/event"
 	"github.com/sluicegate/sluicegate/middleware/alerting"
+	"github.com/sluicegate/sluicegate/middleware/circuit"
 	"github.com/sluicegate/sluicegate/middleware/deadletter"
 	"github.com/sluicegate/sluicegate/middleware/idempotency"
 	"github.com/sluicegate/sluicegate/middleware/idempotency/sqlstore"
@@ -18,15 +19,17 @@ import (
 // Stack builds the chain around handlers and installs it. It is safe for
 // concurrent use. It owns no goroutine but within Run.
 type Stack struct {
-	cfg     Config
-	box     *forwarder.Outbox  // nil without a database
-	runner  idempotency.Runner // nil without a database
-	inbox   *sqlstore.Store    // strength SQL
-	letters deadletter.Store
-	table   *park.Table  // nil where nothing is parked
-	parker  *park.Parker // nil where nothing is parked
-	observe event.Observer
-	gate    *gate
+	cfg      Config
+	box      *forwarder.Outbox  // nil without a database
+	runner   idempotency.Runner // nil without a database
+	inbox    *sqlstore.Store    // strength SQL
+	letters  deadletter.Store
+	stored   *deadletter.SQLStore // nil where Config.DeadLetters is another
+	table    *park.Table          // nil where nothing is parked
+	parker   *park.Parker         // nil where nothing is parked
+	observe  event.Observer
+	circuits *circuit.Circuits // nil where there are none
+	gate     *gate
 
 	mu       sync.Mutex
 	handlers []installed
@@ -41,7 +44,7 @@ func New(db *sql.DB, cfg Config) (*Stack, error) {
 		return nil, err
 	}
 	s := &Stack{cfg: cfg, gate: newGate(cfg.DrainTimeout), observe: event.Observer(cfg.Observe)}
-	if err := errors.Join(s.openTables(db), s.openLetters(db), s.addAlerts(), s.openPark(db)); err != nil {
+	if err := errors.Join(s.openTables(db), s.openLetters(db), s.addAlerts(), s.openPark(db), s.openCircuits()); err != nil {
 		return nil, err
 	}
 	// A trial chain: what the middlewares refuse is refused at start, not at
@@ -86,6 +89,7 @@ func (s *Stack) openLetters(db *sql.DB) error {
 		}
 		s.letters = table
 	}
+	s.stored, _ = s.letters.(*deadletter.SQLStore)
 	s.letters = s.buryBy(s.letters)
 	return nil
 }
@@ -105,6 +109,31 @@ func (s *Stack) addAlerts() error {
 		alerts.Emit(e)
 	}
 	return nil
+}
+
+// openCircuits prepares the gates in front of the handlers.
+func (s *Stack) openCircuits() (err error) {
+	c := s.cfg.Circuit
+	if c.Off {
+		return nil
+	}
+	c.Observe = both(c.Observe, s.observe)
+	if c.Alerts == nil {
+		c.Alerts = s.cfg.Alerts
+	}
+	if s.circuits, err = circuit.New(c.Config); err != nil {
+		return fmt.Errorf("Config.Circuit: %w", err) //nolint:staticcheck // the name of a field
+	}
+	return nil
+}
+
+// Circuits returns the state of the circuit of each handler, and of its
+// dependencies, that has seen a message in this process.
+func (s *Stack) Circuits() []circuit.Status {
+	if s.circuits == nil {
+		return nil
+	}
+	return s.circuits.Snapshot()
 }
 
 // Outbox returns the outbox in the Stack's database, or nil without one: its

@@ -49,7 +49,11 @@ type Config struct {
 	// a message that is parked already. Default: it may, unless another delivery
 	// of it is at work.
 	Excusable func(ctx context.Context, err error) bool
-	// Put stores a message, in place of Table.Put. An error that is not marked as
+	// Paused says that no parked message of a scope is to be tried now, because what
+	// its handler depends on is known to be away. It is asked at least every PollMax.
+	// Default: none is.
+	Paused func(scope string) bool
+	// Put stores a message, in place of Table.Add. An error that is not marked as
 	// permanent has the message go back to the broker.
 	Put func(ctx context.Context, s Spec) (stored bool, err error)
 	// PutTimeout limits the storing of one message. Default 10 s.

@@ -39,7 +39,7 @@ func New(table *Table, cfg Config) (*Parker, error) {
 		return nil, fmt.Errorf("configure park: %w", err)
 	}
 	if cfg.Put == nil {
-		cfg.Put = table.Put
+		cfg.Put = table.Add
 	}
 	p := &Parker{table: table, cfg: cfg, entries: map[string]entry{}}
 	p.worker, err = schedule.NewWorker(table.schedule, Queue, p.work, schedule.WorkerConfig{

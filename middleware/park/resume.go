@@ -71,8 +71,12 @@ func (p *Parker) Register(ctx context.Context, scope string, h message.HandlerFu
 
 func (p *Parker) scopes() []string {
 	p.mu.RLock()
-	defer p.mu.RUnlock()
-	return slices.Collect(maps.Keys(p.entries))
+	all := slices.Collect(maps.Keys(p.entries))
+	p.mu.RUnlock()
+	if p.cfg.Paused != nil {
+		all = slices.DeleteFunc(all, p.cfg.Paused)
+	}
+	return all
 }
 
 // Run gives parked messages whose time has come to their handlers, until ctx ends.

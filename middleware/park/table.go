@@ -54,14 +54,14 @@ func SQL(db *sql.DB, cfg TableConfig) (*Table, error) {
 	return &Table{db: db, schedule: s}, nil
 }
 
-// Put stores a message in a transaction of its own. It answers false where an
+// Add stores a message in a transaction of its own. It answers false where an
 // unfinished task of the handler and key is there already.
-func (t *Table) Put(ctx context.Context, s Spec) (bool, error) {
+func (t *Table) Add(ctx context.Context, s Spec) (bool, error) {
 	return t.schedule.Add(ctx, s) //nolint:wrapcheck // it says what it did
 }
 
-// PutTx is Put in the caller's transaction.
-func (t *Table) PutTx(ctx context.Context, tx Executor, s Spec) (bool, error) {
+// AddTx is Add in the caller's transaction.
+func (t *Table) AddTx(ctx context.Context, tx Executor, s Spec) (bool, error) {
 	return t.schedule.AddTx(ctx, tx, s) //nolint:wrapcheck // it says what it did
 }
 
