@@ -57,9 +57,9 @@ func (s *SQLStore) Groups(ctx context.Context, f Filter) ([]Group, error) {
 
 func (s *SQLStore) groups(ctx context.Context, f Filter) (out []Group, newest []int64, err error) {
 	where, args := f.all(s.dialect)
-	from := s.table
+	from := s.table + s.hint(f)
 	if f.only(true, true) && f.Status != AnyStatus {
-		from += s.with("group") // has the letters of a group beside each other: nothing is sorted
+		from = s.table + s.with("group") // has the letters of a group beside each other: nothing is sorted
 	}
 	rows, err := s.db.QueryContext(ctx, s.dialect.Bind(fmt.Sprintf(
 		"SELECT * FROM (SELECT fingerprint, COUNT(*) AS letters, MIN(dead_at) AS first_at, MAX(dead_at) AS last_at, MAX(id) AS last_id FROM %s WHERE %s GROUP BY fingerprint) grouped"+

@@ -1,7 +1,9 @@
 package deadletter_test
 
 import (
+	"context"
 	"database/sql"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -88,4 +90,21 @@ func TestTheDeskOnSQLite(t *testing.T) {
 		t.Helper()
 		return deadlettertest.Harness{DB: migrated(t)}
 	})
+}
+
+// exampleDB is migrated for an example, which has no test.
+func exampleDB() (db *sql.DB, tidy func()) {
+	dir, err := os.MkdirTemp("", "deadletter") //nolint:usetesting // an example has none
+	if err != nil {
+		panic(err)
+	}
+	db, err = sql.Open("sqlite", "file:"+filepath.Join(dir, "test.db")+"?_txlock=immediate")
+	if err != nil {
+		panic(err)
+	}
+	db.SetMaxOpenConns(1)
+	if _, err := schema.Up(context.Background(), db, sqldialect.SQLite, sqldialect.Names{}); err != nil {
+		panic(err)
+	}
+	return db, func() { _, _ = db.Close(), os.RemoveAll(dir) }
 }

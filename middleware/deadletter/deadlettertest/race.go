@@ -1,17 +1,22 @@
 package deadlettertest
 
 import (
+	"context"
+	"crypto/rand"
 	"errors"
 	"sync"
 	"time"
 
+	"github.com/sluicegate/sluicegate/internal/dbtx"
 	"github.com/sluicegate/sluicegate/internal/idemstore"
 	"github.com/sluicegate/sluicegate/internal/idemstore/memory"
+	"github.com/sluicegate/sluicegate/internal/schedule"
 	"github.com/sluicegate/sluicegate/middleware/deadletter"
 )
 
 var raceCases = map[string]func(*fixture){
 	"redrives at the same time hand each letter over once":                      atOnce,
+	"a letter is handed over once where neither task nor record would stop it":  byStatus,
 	"a redrive that fails in the middle of a batch leaves the batch as it was":  halfway,
 	"records elsewhere are moved, and after a crash the letter can be redriven": elsewhere,
 	"letters without a key have no record and wait under a key of their own":    keyless,
@@ -19,20 +24,21 @@ var raceCases = map[string]func(*fixture){
 
 var errBroken = errors.New("broken")
 
-func atOnce(f *fixture) {
-	const letters, desks = 60, 4
-	all := f.bury(letters)
+// together redrives everything from several desks and returns how much they did.
+func (f *fixture) together(tasks deadletter.Tasks, cfg deadletter.DeskConfig) (done int64) {
+	f.Helper()
+	const desks = 4
 	var wg sync.WaitGroup
 	results := make([]deadletter.Result, desks)
 	errs := make([]error, desks)
 	for i := range desks {
-		desk := f.newDesk(f.tasks, deadletter.DeskConfig{Inbox: f.inbox, Batch: 7 + i})
+		cfg.Batch = 7 + i
+		desk := f.newDesk(tasks, cfg)
 		wg.Go(func() {
 			results[i], errs[i] = desk.Redrive(f.Context(), deadletter.RedriveRequest{Selection: deadletter.Selection{Filter: &deadletter.Filter{}}, By: "ann"})
 		})
 	}
 	wg.Wait()
-	var done int64
 	for i, r := range results {
 		// Who comes when all is done finds nothing.
 		if errs[i] != nil && !errors.Is(errs[i], deadletter.ErrNoMatch) {
@@ -40,7 +46,29 @@ func atOnce(f *fixture) {
 		}
 		done += r.Done
 	}
-	if done != letters || f.waiting() != letters {
+	return done
+}
+
+// forgetful adds every task, as if those before it were finished.
+type forgetful struct{ deadletter.Tasks }
+
+func (b forgetful) AddTx(ctx context.Context, tx dbtx.Executor, spec schedule.Spec) (bool, error) {
+	spec.Key, spec.Group = rand.Text(), ""
+	return b.Tasks.AddTx(ctx, tx, spec)
+}
+
+func byStatus(f *fixture) {
+	const letters = 60
+	f.bury(letters)
+	if done := f.together(forgetful{f.tasks}, deadletter.DeskConfig{}); done != letters || f.waiting() != letters {
+		f.Errorf("%d were handed over, %d wait", done, f.waiting())
+	}
+}
+
+func atOnce(f *fixture) {
+	const letters = 60
+	all := f.bury(letters)
+	if done := f.together(f.tasks, deadletter.DeskConfig{Inbox: f.inbox}); done != letters || f.waiting() != letters {
 		f.Errorf("%d were handed over, %d wait", done, f.waiting())
 	}
 	for _, id := range all {
