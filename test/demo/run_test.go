@@ -77,7 +77,7 @@ func checkSummary(t *testing.T, stdout string) {
 	if s.Orders != 300 || s.Lost != 0 || s.Duplicated != 0 || applied < 4*300-4*s.DeadLettered || len(s.Applied) != 4 {
 		t.Errorf("ledger is %s", last)
 	}
-	if s.Redelivered == 0 || s.Deduplicated == 0 || s.Retried == 0 || s.DeadLettered == 0 || s.AlertsSent == 0 {
+	if s.Redelivered == 0 || s.Deduplicated == 0 || s.Retried == 0 || s.Parked == 0 || s.DeadLettered == 0 || s.AlertsSent == 0 || s.AlertsSuppressed == 0 {
 		t.Errorf("faults that did not strike: %s", last)
 	}
 	t.Log(last)

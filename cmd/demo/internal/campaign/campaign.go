@@ -13,12 +13,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluicegate/sluicegate"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/fault"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/ledger"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/node"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/progress"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/settings"
 	"github.com/sluicegate/sluicegate/internal/database"
+	"github.com/sluicegate/sluicegate/middleware/park"
 )
 
 // Run runs. The error says that the run itself has failed; a ledger that is
@@ -91,6 +93,13 @@ func newRun(s settings.Settings, display *progress.Display) *run {
 	}
 }
 
+// soon is the schedule of the messages that the attempts at once could not do, in
+// seconds in place of minutes: nobody wants to wait for a demo.
+var soon = park.Policy{
+	Schedule: park.Schedule{Delays: []time.Duration{400 * time.Millisecond, 150 * time.Millisecond}, MaxAttempts: 8},
+	Excuse:   250 * time.Millisecond,
+}
+
 // nodeConfig sets this run apart from all others on the same servers: topics,
 // groups, inbox and orders bear its name.
 func (r *run) nodeConfig(source database.Source, logger *slog.Logger) node.Config {
@@ -103,6 +112,8 @@ func (r *run) nodeConfig(source database.Source, logger *slog.Logger) node.Confi
 		BreakPublisher:  func(b fault.Broker) fault.Broker { return fault.NewPublisher(b, r.plan, r.settings.Orders) },
 		BreakSubscriber: r.deliveries.Subscriber,
 		Observe:         r.counts.observe,
+		Park:            sluicegate.ParkConfig{Policy: soon, PollMax: 200 * time.Millisecond},
+		AlertWait:       time.Second,
 		Logger:          logger,
 		// Shown at any log level: that somebody is told is part of the show.
 		Alerts: slog.New(slog.NewTextHandler(r.display, nil)),
@@ -173,10 +184,11 @@ func (r *run) summary(facts ledger.Facts, accepted []string, errs ...error) Summ
 	facts.Accepted = accepted
 	report := ledger.Check(r.expect(facts))
 	retried, deduplicated, _, _ := r.counts.snapshot()
+	parked := r.counts.parkedEver()
 	alerts := r.node.Alerts()
 	s := Summary{
 		Orders: report.Orders, Applied: report.Applied, Lost: report.Lost, Duplicated: report.Duplicated,
-		Redelivered: r.deliveries.Redelivered(), Deduplicated: deduplicated, Retried: retried,
+		Redelivered: r.deliveries.Redelivered(), Deduplicated: deduplicated, Retried: retried, Parked: parked,
 		AlertsSent: alerts.Sent, AlertsSuppressed: alerts.Suppressed,
 		ElapsedSeconds: float64(time.Since(r.begun).Milliseconds()) / 1000,
 		report:         report, seed: r.settings.Seed,

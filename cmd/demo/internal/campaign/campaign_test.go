@@ -55,7 +55,7 @@ func TestTheLedgerIsExactUnderEveryFault(t *testing.T) {
 			if !s.Exact() || s.Lost != 0 || s.Duplicated != 0 {
 				t.Fatalf("%+v: %v", s, s.Problems())
 			}
-			if s.Orders != 60 || s.Redelivered == 0 || s.Deduplicated == 0 || s.Retried == 0 || s.DeadLettered == 0 || s.AlertsSent == 0 {
+			if s.Orders != 60 || s.Redelivered == 0 || s.Deduplicated == 0 || s.Retried == 0 || s.Parked == 0 || s.DeadLettered == 0 || s.AlertsSent == 0 || s.AlertsSuppressed == 0 {
 				t.Errorf("faults that did not strike: %+v", s)
 			}
 		})

@@ -15,9 +15,15 @@ type counts struct {
 	deduplicated int
 	ended        map[string]int // messages handled or set aside, by service
 	handled      map[string]int
+	parked       map[message]bool // that were parked, once or often
 }
 
-func newCounts() *counts { return &counts{ended: map[string]int{}, handled: map[string]int{}} }
+// message is one of a handler.
+type message struct{ handler, key string }
+
+func newCounts() *counts {
+	return &counts{ended: map[string]int{}, handled: map[string]int{}, parked: map[message]bool{}}
+}
 
 func (c *counts) observe(e sluicegate.Event) {
 	c.mu.Lock()
@@ -31,6 +37,8 @@ func (c *counts) observe(e sluicegate.Event) {
 	case sluicegate.Handled:
 		c.handled[service]++
 		c.ended[service]++
+	case sluicegate.Parked:
+		c.parked[message{e.Handler, e.Key}] = true
 	case sluicegate.DeadLettered:
 		c.ended[service]++
 	default:
@@ -42,4 +50,11 @@ func (c *counts) snapshot() (retried, deduplicated int, handled, ended map[strin
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.retried, c.deduplicated, maps.Clone(c.handled), maps.Clone(c.ended)
+}
+
+// parkedEver returns how many messages were parked.
+func (c *counts) parkedEver() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.parked)
 }

@@ -18,7 +18,7 @@ type Summary struct {
 	Redelivered      int            `json:"redelivered"`       // deliveries beyond the first of a message to a service
 	Deduplicated     int            `json:"deduplicated"`      // deliveries whose effect was there already
 	Retried          int            `json:"retried"`           // attempts that failed and were followed by another
-	Parked           int            `json:"parked"`            // messages that wait for a later attempt
+	Parked           int            `json:"parked"`            // messages that waited for a later attempt
 	DeadLettered     int            `json:"dead_lettered"`     // messages set aside
 	AlertsSent       int64          `json:"alerts_sent"`       // alerts that a person would have got
 	AlertsSuppressed int64          `json:"alerts_suppressed"` // occurrences that were folded into others
@@ -57,8 +57,8 @@ func (s Summary) WriteText(w io.Writer) error {
 	for _, service := range ledger.Services {
 		fmt.Fprintf(&b, "  %-10s %8d %14d\n", service, s.Applied[service], s.report.DeadLettered[service])
 	}
-	fmt.Fprintf(&b, "\n  %d redelivered, %d of them recognised; %d attempts retried; %d dead letters; %d alerts sent, %d folded into them\n",
-		s.Redelivered, s.Deduplicated, s.Retried, s.DeadLettered, s.AlertsSent, s.AlertsSuppressed)
+	fmt.Fprintf(&b, "\n  %d redelivered, %d of them recognised; %d attempts retried, %d messages parked for later; %d dead letters; %d alerts sent, %d folded into them\n",
+		s.Redelivered, s.Deduplicated, s.Retried, s.Parked, s.DeadLettered, s.AlertsSent, s.AlertsSuppressed)
 	fmt.Fprintf(&b, "  lost %d, duplicated %d, phantom %d", s.Lost, s.Duplicated, s.report.Phantom)
 	if s.Exact() {
 		b.WriteString(": every effect is there once.\n")

@@ -39,7 +39,7 @@ func TestEveryKindStrikesAndNoServiceIsBrokenTwice(t *testing.T) {
 				handler := 0
 				for _, k := range kinds {
 					found[k]++
-					if k <= Poison {
+					if k <= Poison || k == Ail {
 						handler++
 					}
 				}
@@ -48,7 +48,7 @@ func TestEveryKindStrikesAndNoServiceIsBrokenTwice(t *testing.T) {
 				}
 			}
 			for kind := range share {
-				if want := max(1, orders*share[kind]/1000); found[kind] != want {
+				if want := hits(kind, orders); found[kind] != want {
 					t.Errorf("seed %d: kind %d strikes %d of %d times", seed, kind, found[kind], want)
 				}
 			}
@@ -72,10 +72,10 @@ func panics(f func() error) (err error) {
 
 func TestAHandlerFaultStrikesOnceAndPoisonAlways(t *testing.T) {
 	o := shop.Order{SKU: SKU(1)}
-	for kind, times := range map[Kind]int{FailBefore: 1, FailAfter: 1, PanicBefore: 1, PanicAfter: 1, Poison: 5} {
+	for kind, times := range map[Kind]int{FailBefore: 1, FailAfter: 1, PanicBefore: 1, PanicAfter: 1, Ail: 5, Poison: 7} {
 		h := NewHandlers(with(kind, "stock"))
 		failures := 0
-		for range 5 {
+		for range 7 {
 			if panics(func() error { return errors.Join(h.Before("stock", o), h.After("stock", o)) }) != nil {
 				failures++
 			}

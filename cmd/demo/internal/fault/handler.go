@@ -10,6 +10,7 @@ import (
 // The errors that faults return.
 var (
 	ErrHandler  = errors.New("injected: the handler fails")
+	ErrAiling   = errors.New("injected: the handler fails for a while")
 	ErrPoison   = errors.New("injected: this order can never be handled")
 	ErrRollback = errors.New("injected: the order is rolled back")
 )
@@ -19,18 +20,23 @@ type Handlers struct {
 	plan Plan
 
 	mu   sync.Mutex
-	done map[hit]map[Kind]bool // faults that have struck: each strikes once
+	done map[hit]map[Kind]int // how often a fault has struck
 }
+
+// ailing is how many calls of a handler an ailment lasts: one as a part of a
+// batch, three at once, and the first of those that come later.
+const ailing = 5
 
 var _ shop.Faults = (*Handlers)(nil)
 
 // NewHandlers returns the faults of plan that lie in the shop itself.
 func NewHandlers(plan Plan) *Handlers {
-	return &Handlers{plan: plan, done: map[hit]map[Kind]bool{}}
+	return &Handlers{plan: plan, done: map[hit]map[Kind]int{}}
 }
 
 // strikes reports whether kind hits now. A failed attempt is followed by one
-// that the same fault leaves alone, so that all but poison gets through.
+// that the same fault leaves alone, or by some for an ailment, so that all but
+// poison gets through.
 func (h *Handlers) strikes(kind Kind, service, sku string) bool {
 	if !h.plan.has(kind, service, sku) {
 		return false
@@ -39,12 +45,16 @@ func (h *Handlers) strikes(kind Kind, service, sku string) bool {
 	defer h.mu.Unlock()
 	at := hit{service, sku}
 	if h.done[at] == nil {
-		h.done[at] = map[Kind]bool{}
+		h.done[at] = map[Kind]int{}
 	}
-	if h.done[at][kind] {
+	lasts := 1
+	if kind == Ail {
+		lasts = ailing
+	}
+	if h.done[at][kind] >= lasts {
 		return false
 	}
-	h.done[at][kind] = true
+	h.done[at][kind]++
 	return true
 }
 
@@ -63,6 +73,9 @@ func (h *Handlers) Before(service string, o shop.Order) error {
 	}
 	if h.strikes(FailBefore, service, o.SKU) {
 		return ErrHandler
+	}
+	if h.strikes(Ail, service, o.SKU) {
+		return ErrAiling
 	}
 	return nil
 }

@@ -23,12 +23,13 @@ const (
 	LoseConfirm                 // the broker takes the message, and its confirmation is lost
 	Refuse                      // the broker refuses the message, twice
 	Rollback                    // the order is written with its message, and rolled back
+	Ail                         // the handler fails for longer than the attempts at once take, then heals
 )
 
 // share is how many orders of a thousand a kind hits; at least one of a run.
 var share = map[Kind]int{
-	FailBefore: 40, FailAfter: 40, PanicBefore: 20, PanicAfter: 20, Poison: 8,
-	LoseAck: 40, LoseConfirm: 40, Refuse: 20, Rollback: 30,
+	FailBefore: 40, FailAfter: 40, PanicBefore: 20, PanicAfter: 20, Poison: 12,
+	LoseAck: 40, LoseConfirm: 40, Refuse: 20, Rollback: 30, Ail: 16,
 }
 
 // services are drawn from for the kinds that hit one service.
@@ -49,11 +50,11 @@ type Plan struct {
 // NewPlan draws a plan for a run of so many orders.
 func NewPlan(seed uint64, orders int) Plan {
 	p := Plan{kinds: map[hit][]Kind{}}
-	for _, kind := range []Kind{Poison, FailBefore, FailAfter, PanicBefore, PanicAfter, LoseAck, LoseConfirm, Refuse, Rollback} {
+	for _, kind := range []Kind{Poison, FailBefore, FailAfter, PanicBefore, PanicAfter, LoseAck, LoseConfirm, Refuse, Rollback, Ail} {
 		// A generator of its own for each kind: another share of one leaves
 		// the others where they are.
 		random := rand.New(rand.NewPCG(seed, uint64(kind)))
-		left := max(1, orders*share[kind]/1000)
+		left := hits(kind, orders)
 		for _, i := range random.Perm(orders) {
 			if left > 0 && p.place(kind, SKU(i), random.IntN(len(services))) {
 				left--
@@ -63,11 +64,20 @@ func NewPlan(seed uint64, orders int) Plan {
 	return p
 }
 
+// hits is how many of so many orders a kind hits.
+func hits(kind Kind, orders int) int {
+	least := 1
+	if kind == Poison {
+		least = 2 // so that their alerts have something to fold
+	}
+	return max(least, orders*share[kind]/1000)
+}
+
 // place has kind hit the order, at the service number first or at the next that
 // is free. No service of an order is broken in two ways: all attempts might
 // then fail, and only poison is meant to.
 func (p Plan) place(kind Kind, sku string, first int) bool {
-	if kind > Poison && kind != LoseAck {
+	if kind > Poison && kind != LoseAck && kind != Ail {
 		p.kinds[hit{"", sku}] = append(p.kinds[hit{"", sku}], kind)
 		return true
 	}

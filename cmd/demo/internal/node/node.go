@@ -57,7 +57,13 @@ type Config struct {
 	// Throughput carries messages in few large batches, up to 50 ms later, and
 	// deletes what was delivered: for a load, where a history of it is of no use.
 	Throughput bool
-	Logger     *slog.Logger
+	// Park says when a message is tried again that the attempts at once could not
+	// do. Default: that of the Stack, minutes later.
+	Park sluicegate.ParkConfig
+	// AlertWait is how long alerts wait for others to be told with: those of one
+	// name, whatever the handler. Default 30 s.
+	AlertWait time.Duration
+	Logger    *slog.Logger
 	// Alerts is where people read alerts. Default: Logger.
 	Alerts *slog.Logger
 }
@@ -121,7 +127,7 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.alerts, err = alert.New(channel, alert.Config{Logger: cfg.Logger}); err != nil {
+	if n.alerts, err = alert.New(channel, alert.Config{GroupBy: []string{"name"}, GroupWait: cfg.AlertWait, Logger: cfg.Logger}); err != nil {
 		return nil, err
 	}
 	n.shop = shop.New(shop.Config{

@@ -109,7 +109,7 @@ func (n *Node) serve(ctx context.Context, service shop.Service) error {
 		Publisher:    n.pub,
 		Retry:        retry.Config{Initial: 20 * time.Millisecond, Max: time.Second},
 		Alerts:       n.alerts,
-		Park:         sluicegate.ParkConfig{Off: true},
+		Park:         n.cfg.Park,
 		DrainTimeout: n.cfg.Settings.DrainTimeout,
 		Observe:      n.observe(service),
 		Logger:       n.cfg.Logger,
