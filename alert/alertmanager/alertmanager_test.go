@@ -107,6 +107,12 @@ type transport struct {
 	fail bool
 }
 
+func (tr *transport) failing(fail bool) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.fail = fail
+}
+
 func (tr *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
@@ -237,9 +243,9 @@ func TestAFailureIsLoggedAndMadeUpForTheNextTime(t *testing.T) {
 			t.Fatal(err)
 		}
 		tr.take()
-		tr.fail = true
+		tr.failing(true)
 		pass(time.Minute)
-		tr.fail = false
+		tr.failing(false)
 		pass(time.Minute)
 		if told := len(tr.take()); told != 2 || !strings.Contains(log.String(), "no route") {
 			t.Errorf("told %d times, log %s", told, log.String())

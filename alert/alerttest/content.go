@@ -90,9 +90,9 @@ func limited(t T, h Harness) {
 	s := h.Open(t)
 	n := Sample()
 	for unit, long := range map[string]string{
-		"emoji": strings.Repeat("错误🙂", 30_000), "quotes": strings.Repeat("\"<&\\", 50_000),
+		"emoji": strings.Repeat("错误🙂", 10_000), "quotes": strings.Repeat("\"<&\\", 20_000),
 		// Whatever the limit, it lies within a rune of one of these.
-		"runes": strings.Repeat("错", 70_000), "runes after one": "a" + strings.Repeat("错", 70_000), "runes after two": "ab" + strings.Repeat("错", 70_000),
+		"runes": strings.Repeat("错", 30_000), "runes after one": "a" + strings.Repeat("错", 30_000), "runes after two": "ab" + strings.Repeat("错", 30_000),
 	} {
 		n.Summary = long
 		n.Samples = nil

@@ -107,10 +107,12 @@ func TestWhatTheServerAnswersDecides(t *testing.T) {
 		{".", "554 5.6.0 spam", "refused"},
 		{".", "552 5.3.4 too large", "refused"},
 	} {
-		s, trust := serve(t, func(s *server) { s.answers[c.command] = c.answer })
-		if c.command == "EHLO" {
-			s.answers["HELO"] = c.answer
-		}
+		s, trust := serve(t, func(s *server) {
+			s.answers[c.command] = c.answer
+			if c.command == "EHLO" {
+				s.answers["HELO"] = c.answer
+			}
+		})
 		channel, err := email.New("smtp://"+s.address(), from, to, email.Config{Username: "user", Password: password, TLS: trust})
 		if err != nil {
 			t.Fatal(err)

@@ -38,13 +38,14 @@ type Codes struct {
 // the message was taken. 0 is success.
 func (c *Client) Judge(body []byte, codes Codes) error {
 	var members map[string]json.RawMessage
-	var code int64
 	if err := json.Unmarshal(body, &members); err != nil {
 		return c.Failed("the answer is no JSON: " + Excerpt(body))
 	}
-	if err := json.Unmarshal(members[codes.Code], &code); err != nil || members[codes.Code] == nil {
+	var given *int64 // null must not pass for 0
+	if err := json.Unmarshal(members[codes.Code], &given); err != nil || given == nil {
 		return c.Failed("the answer has no number " + codes.Code + ": " + Excerpt(body))
 	}
+	code := *given
 	if code == 0 {
 		return nil
 	}
