@@ -166,7 +166,8 @@ func (l *lane) claim(ctx context.Context, it item, force bool) (j *job, err erro
 			return false
 		}
 		why := l.n.plan.why(g, t, now)
-		if at := l.n.plan.wake(g, t, now); why == nothing || (at.After(now) && !(force && t.from.IsZero())) {
+		early := l.n.plan.wake(g, t, now).After(now) && (!force || !t.from.IsZero())
+		if why == nothing || early {
 			return why == nothing // its due time may have to move
 		}
 		if o == nil {

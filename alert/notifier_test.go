@@ -137,6 +137,30 @@ func TestTenThousandEqualFailuresAreOneNotification(t *testing.T) {
 	})
 }
 
+func TestThereAreAtMostFiveSamplesTheFirstAndTheLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &sender{}
+		n, stop := start(t, c, alert.Config{})
+		for i := range 12 {
+			for k := range i + 1 {
+				n.Emit(alert.Alert{Name: fmt.Sprint(i), Key: fmt.Sprint(k)})
+				pause(t, time.Second/10)
+			}
+		}
+		pause(t, time.Minute)
+		for _, got := range c.sent {
+			s := got.Samples
+			if len(s) != int(min(got.Count, alert.MaxSamples)) || s[0].Key != "0" || s[len(s)-1].Key != fmt.Sprint(got.Count-1) {
+				t.Errorf("of %d: %+v", got.Count, s)
+			}
+		}
+		if len(c.sent) != 12 {
+			t.Fatalf("%q", c.told())
+		}
+		stop()
+	})
+}
+
 func TestWhatFiresAndResolvesWithinTheGroupWaitIsSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &sender{}
@@ -168,26 +192,6 @@ func TestAGroupIsToldAfterItsWaitAndWhatIsCriticalAtOnce(t *testing.T) {
 	})
 }
 
-func TestWhatGoesOnIsToldAgainAfterRepeatAndWithTheCountSince(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := &sender{}
-		n, stop := start(t, c, alert.Config{})
-		begun := time.Now()
-		for time.Since(begun) < 4*time.Hour+time.Minute {
-			n.Emit(dead("k"))
-			pause(t, time.Minute)
-		}
-		if len(c.sent) != 2 || !c.sent[1].Repeat || c.at[1].Sub(c.at[0]) != 4*time.Hour || c.sent[1].New != c.sent[1].Count-1 || c.sent[1].Count < 239 {
-			t.Fatalf("%q at %v, new %d", c.told(), c.at, c.sent[1].New)
-		}
-		pause(t, 16*time.Minute)
-		if len(c.sent) != 3 || c.sent[2].Status != alert.Resolved {
-			t.Fatalf("%q", c.told())
-		}
-		stop()
-	})
-}
-
 func TestWhatIsResolvedIsToldOnceAndNotBeforeTheInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &sender{}
@@ -202,78 +206,6 @@ func TestWhatIsResolvedIsToldOnceAndNotBeforeTheInterval(t *testing.T) {
 		c.want(t, "firing down 1", "resolved down 1")
 		pause(t, 24*time.Hour)
 		c.want(t, "firing down 1", "resolved down 1")
-		stop()
-	})
-}
-
-func TestWhatFlapsIsStillForLongerBeforeItCountsAsResolved(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := &sender{}
-		n, stop := start(t, c, alert.Config{})
-		for range 12 * 24 { // a day of 2 minutes off, 3 on
-			n.Emit(urgent("circuit"))
-			pause(t, 3*time.Minute)
-			n.Resolve(urgent("circuit"))
-			pause(t, 2*time.Minute)
-		}
-		if len(c.sent) > 12 {
-			t.Fatalf("%d notifications in a day", len(c.sent))
-		}
-		pause(t, 5*time.Hour)
-		if last := c.sent[len(c.sent)-1]; last.Status != alert.Resolved {
-			t.Fatalf("it ends with %s", last.Status)
-		}
-		stop()
-	})
-}
-
-func TestWhatComesBackSoonAfterItWasQuietMustBeQuietForLonger(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := &sender{}
-		n, stop := start(t, c, alert.Config{Repeat: 24 * time.Hour})
-		for range 3 * 12 {
-			n.Emit(dead("k"))
-			pause(t, 20*time.Minute)
-		}
-		if got := c.told(); len(got) > 4 {
-			t.Fatalf("%q", got)
-		}
-		pause(t, 2*time.Hour)
-		if last := c.sent[len(c.sent)-1]; last.Status != alert.Resolved {
-			t.Fatalf("it ends with %s", last.Status)
-		}
-		stop()
-	})
-}
-
-func TestAGroupIsToldOfWhatIsNewAndWhatIsOverInIt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := &sender{}
-		n, stop := start(t, c, alert.Config{GroupBy: []string{"name"}})
-		of := func(handler string) alert.Alert {
-			return alert.Alert{Name: "dead", Handler: handler, Topic: "orders"}
-		}
-		n.Emit(of("stock"))
-		n.Emit(of("points"))
-		pause(t, 30*time.Second)
-		c.want(t, "firing dead 2")
-		if got := c.sent[0]; got.Handler != "" || got.Topic != "orders" {
-			t.Fatalf("not what they share: %+v", got)
-		}
-		n.Emit(of("stock")) // nothing new
-		pause(t, time.Minute)
-		n.Emit(of("payment")) // new in the group
-		pause(t, 4*time.Minute-time.Second)
-		c.want(t, "firing dead 2")
-		pause(t, time.Second)
-		c.want(t, "firing dead 2", "firing dead 4")
-		n.Resolve(of("payment"))
-		pause(t, 5*time.Minute)
-		c.want(t, "firing dead 2", "firing dead 4", "firing dead 4")
-		n.Resolve(of("stock"))
-		n.Resolve(of("points"))
-		pause(t, 5*time.Minute)
-		c.want(t, "firing dead 2", "firing dead 4", "firing dead 4", "resolved dead 4")
 		stop()
 	})
 }
@@ -307,63 +239,6 @@ func TestEmitNeverBlocksAndWhatFindsNoPlaceIsCounted(t *testing.T) {
 			t.Fatalf("%+v", s)
 		}
 		stop()
-	})
-}
-
-func TestStoppingTellsWhatWaitsWithinItsTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := &sender{}
-		n := build(t, c, alert.Config{})
-		for i := range 5 {
-			n.Emit(alert.Alert{Name: fmt.Sprint(i)})
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		if err := n.Run(ctx); err != nil || len(c.sent) != 5 {
-			t.Fatalf("%q, %v", c.told(), err)
-		}
-		c.block = make(chan struct{}) // and now it hangs
-		n.Emit(urgent("hangs"))
-		begun := time.Now()
-		if err := n.Run(ctx); err != nil || time.Since(begun) > 6*time.Second {
-			t.Fatalf("%v after %s", err, time.Since(begun))
-		}
-	})
-}
-
-func TestStoppingWithMoreThanTheRateTellsTheRestInOneDigest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := &sender{}
-		n, stop := start(t, c, alert.Config{})
-		for i := range 100 {
-			n.Emit(alert.Alert{Name: fmt.Sprint(i)})
-		}
-		stop()
-		if len(c.sent) != 1 || len(c.sent[0].Digest) != alert.MaxDigest || c.sent[0].Omitted != 80 || c.sent[0].Count != 100 {
-			t.Fatalf("%q", c.told())
-		}
-		if s := n.Stats(); s.Sent != 1 || s.Digested != 100 {
-			t.Fatalf("%+v", s)
-		}
-	})
-}
-
-func TestStoppingInterruptsASendAndAPause(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := &sender{fail: func(try int) error {
-			if try == 1 {
-				return errors.New("no route")
-			}
-			return nil
-		}}
-		n, stop := start(t, c, alert.Config{})
-		begun := time.Now()
-		n.Emit(urgent("down"))
-		synctest.Wait() // in its pause
-		stop()
-		if len(c.sent) != 1 || time.Since(begun) != 0 {
-			t.Fatalf("%d sent after %s", len(c.sent), time.Since(begun))
-		}
 	})
 }
 

@@ -72,6 +72,43 @@ func TestWhatHappenedOnlyWithinASilenceIsNeverTold(t *testing.T) {
 	})
 }
 
+func TestASilenceIsNoEndOfWhatItMatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &sender{}
+		n, stop := start(t, c, alert.Config{})
+		n.Emit(urgent("down"))
+		pause(t, time.Second)
+		if _, err := n.Silence(t.Context(), alert.Silence{Match: []string{"name=down"}, Until: time.Now().Add(5 * time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+		for range 27 { // past Repeat
+			n.Emit(urgent("down"))
+			pause(t, 10*time.Minute)
+		}
+		c.want(t, "firing down 1")
+		stop()
+	})
+}
+
+func TestASilencedAlertIsNoNewsOfItsGroup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &sender{}
+		n, stop := start(t, c, alert.Config{GroupBy: []string{"name"}})
+		if _, err := n.Silence(t.Context(), alert.Silence{Match: []string{"env=test"}, Until: time.Now().Add(5 * time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 20 {
+			n.Emit(labelled("dead", alert.Warning, map[string]string{"env": "prod"}))
+			if i > 2 {
+				n.Emit(labelled("dead", alert.Warning, map[string]string{"env": "test"}))
+			}
+			pause(t, 2*time.Minute)
+		}
+		c.want(t, "firing dead 1")
+		stop()
+	})
+}
+
 func TestABadSilenceIsRefusedWithAllThatIsWrong(t *testing.T) {
 	n := build(t, &sender{}, alert.Config{})
 	for _, c := range []struct {
