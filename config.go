@@ -113,6 +113,9 @@ type Config struct {
 	// Alerts is told of dead letters, and of messages that could not even be
 	// set aside. Default: nobody.
 	Alerts alert.Emitter
+	// Retain says how long dead letters are kept, and how often the tables are
+	// cleaned. Default: 90 days, and 30 for one that was redriven.
+	Retain RetainConfig
 	// Around are middlewares of your own, outermost first, between our
 	// recovery and the handler. Default none.
 	Around []message.HandlerMiddleware
@@ -171,6 +174,11 @@ func (c Config) withDefaults(db *sql.DB) (Config, error) {
 			*d.value = d.def
 		}
 	}
+	retain, err := c.Retain.withDefaults()
+	if err != nil {
+		errs = append(errs, err)
+	}
+	c.Retain = retain
 	if c.RedeliveryHorizon < 0 {
 		errs = append(errs, fmt.Errorf("Config.RedeliveryHorizon: %v is negative", c.RedeliveryHorizon))
 	}

@@ -45,6 +45,7 @@ func (s *Stack) Run(ctx context.Context, router *message.Router) error {
 	defer unwatch()
 	resumed := s.startParked(ctx)
 	defer resumed.cancel()
+	defer s.startRetention(ctx)()
 	var cause error
 	select {
 	case err := <-ended:

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluicegate/sluicegate/forwarder"
 	"github.com/sluicegate/sluicegate/internal/event"
+	"github.com/sluicegate/sluicegate/internal/janitor"
 	"github.com/sluicegate/sluicegate/middleware/alerting"
 	"github.com/sluicegate/sluicegate/middleware/circuit"
 	"github.com/sluicegate/sluicegate/middleware/deadletter"
@@ -29,6 +30,7 @@ type Stack struct {
 	parker   *park.Parker         // nil where nothing is parked
 	observe  event.Observer
 	circuits *circuit.Circuits // nil where there are none
+	janitor  *janitor.Janitor  // nil where nothing is removed
 	gate     *gate
 
 	mu       sync.Mutex
@@ -44,7 +46,7 @@ func New(db *sql.DB, cfg Config) (*Stack, error) {
 		return nil, err
 	}
 	s := &Stack{cfg: cfg, gate: newGate(cfg.DrainTimeout), observe: event.Observer(cfg.Observe)}
-	if err := errors.Join(s.openTables(db), s.openLetters(db), s.addAlerts(), s.openPark(db), s.openCircuits()); err != nil {
+	if err := errors.Join(s.openTables(db), s.openLetters(db), s.addAlerts(), s.openPark(db), s.openCircuits(), s.openRetention(db)); err != nil {
 		return nil, err
 	}
 	// A trial chain: what the middlewares refuse is refused at start, not at
