@@ -94,6 +94,11 @@ func openPlace(t *testing.T, variable string) place {
 
 func openRedis(t *testing.T) *redisstore.Store {
 	t.Helper()
+	return redisAt(t, fmt.Sprintf("t%08x", rand.Uint32()))
+}
+
+func redisAt(t *testing.T, prefix string) *redisstore.Store {
+	t.Helper()
 	url := os.Getenv("REDIS_URL")
 	if url == "" {
 		t.Skip("REDIS_URL is not set: eval \"$(scripts/services env)\"")
@@ -104,7 +109,7 @@ func openRedis(t *testing.T) *redisstore.Store {
 	}
 	client := goredis.NewClient(opts)
 	t.Cleanup(func() { _ = client.Close() })
-	store, err := redisstore.New(client, redisstore.Config{Prefix: fmt.Sprintf("t%08x", rand.Uint32())})
+	store, err := redisstore.New(client, redisstore.Config{Prefix: prefix})
 	if err != nil {
 		t.Fatal(err)
 	}
