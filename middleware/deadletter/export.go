@@ -29,12 +29,12 @@ func (s *SQLStore) Export(ctx context.Context, w io.Writer, f Filter) (int64, er
 		f.Before = last[0][0] + 1
 	}
 	written := int64(0)
-	for next := int64(0); ; {
-		var ids []int64
-		if ids, next, err = s.ids(ctx, f); err != nil {
+	for {
+		ids, next, err := s.ids(ctx, f)
+		if err != nil {
 			return written, fmt.Errorf("export dead letters: %w", err)
 		}
-		err := s.eachPart(ctx, ids, func(part []int64) error {
+		err = s.eachPart(ctx, ids, func(part []int64) error {
 			n, err := s.write(ctx, w, part)
 			written += n
 			return err

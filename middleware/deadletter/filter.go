@@ -154,14 +154,14 @@ func contains(d Dialect) string {
 
 // only reports whether f selects by nothing but status, ids, and what is allowed.
 func (f Filter) only(group, times bool) bool {
-	f.Newest, f.Limit, f.Brief, f.After, f.Before = false, 0, false, 0, 0
-	if group {
-		f.Group = ""
+	rest := Filter{Consumer: f.Consumer, Handler: f.Handler, Topic: f.Topic, Key: f.Key, UUID: f.UUID, Text: f.Text}
+	if !group {
+		rest.Group = f.Group
 	}
-	if times {
-		f.From, f.To = time.Time{}, time.Time{}
+	if !times {
+		rest.From, rest.To = f.From, f.To
 	}
-	return f == Filter{Status: f.Status}
+	return rest == Filter{}
 }
 
 // order is that of the ids.

@@ -94,7 +94,7 @@ func TestTheDeskOnSQLite(t *testing.T) {
 
 // exampleDB is migrated for an example, which has no test.
 func exampleDB() (db *sql.DB, tidy func()) {
-	dir, err := os.MkdirTemp("", "deadletter") //nolint:usetesting // an example has none
+	dir, err := os.MkdirTemp("", "deadletter")
 	if err != nil {
 		panic(err)
 	}

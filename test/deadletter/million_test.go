@@ -3,6 +3,7 @@ package deadletter_test
 import (
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,6 +53,7 @@ func (db *database) fill(tb testing.TB, n int) {
 	case sqldialect.SQLite:
 		with, numbers = fmt.Sprintf("WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < %d) ", n), "s"
 		text, group, payload = func(of string) string { return of }, "printf('%016x', CASE WHEN n % 2 = 0 THEN 0 ELSE n % 500 END)", "zeroblob(200)"
+	default: // as above
 	}
 	join := func(a, b string) string {
 		if db.dialect == sqldialect.MySQL {
@@ -68,23 +70,12 @@ func (db *database) fill(tb testing.TB, n int) {
 		fmt.Sprintf("%d + 1000000 * CAST(n AS %s)", start.UnixMicro(), map[bool]string{true: "SIGNED", false: "BIGINT"}[db.dialect == sqldialect.MySQL]),
 	}
 	names := "ref, status, consumer, handler, topic, subscriber, message_key, message_uuid, payload, headers, reason, fingerprint, attempt_count, attempts, epoch, previous_id, dead_at"
-	insert, query := "INSERT INTO "+table+" ("+names+") ", "SELECT "+commas(columns)+" FROM "+numbers
+	insert, query := "INSERT INTO "+table+" ("+names+") ", "SELECT "+strings.Join(columns, ", ")+" FROM "+numbers
 	if with != "" {
 		insert += with
 	}
 	db.exec(tb, insert+query)
 	db.reindex(tb)
-}
-
-func commas(columns []string) string {
-	out := ""
-	for i, c := range columns {
-		if i > 0 {
-			out += ", "
-		}
-		out += c
-	}
-	return out
 }
 
 // reindex makes the indexes again that fill has dropped: a migration may run twice.

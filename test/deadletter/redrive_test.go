@@ -69,7 +69,7 @@ func redriveMany(t *testing.T, d sqldialect.Dialect, n int) {
 	if waiting := counts.Of[schedule.Waiting]; waiting != dead {
 		t.Errorf("%d wait, want %d", waiting, dead)
 	}
-	grown := int64(peak) - int64(before) //nolint:gosec // heaps are smaller
+	grown := int64(peak) - int64(before)
 	t.Logf("%d letters in %v, %.0f/s; the heap grew by %d KiB at most", r.Done, took.Round(time.Millisecond), float64(r.Done)/took.Seconds(), grown>>10)
 	if grown > heapLimit {
 		t.Errorf("the heap grew by %d bytes, want at most %d", grown, heapLimit)

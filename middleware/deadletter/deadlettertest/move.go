@@ -19,6 +19,7 @@ var moveCases = map[string]func(*fixture){
 	"letters are removed only as confirmed, and it is written down":            removes,
 	"old letters are pruned in batches, by their status":                       prunes,
 	"what was exported comes back whole, and a second import adds nothing":     exports,
+	"an export ends though letters come in all the while":                      exportEnds,
 	"a line that cannot be used is named, and a file with one is not imported": badLines,
 	"the letters of a topic are collected with all their metadata, each once":  collects,
 	"a letter that cannot be collected is nacked, and comes again":             nacks,
@@ -136,6 +137,29 @@ func exports(f *fixture) {
 	}
 	if text := f.exported(deadletter.Filter{Key: "key-3"}); strings.Count(text, "\n") != 1 || !strings.Contains(text, `"key":"key-3"`) {
 		f.Errorf("%.200q", text)
+	}
+}
+
+// echo stores one more letter for each that is written.
+type echo struct {
+	*fixture
+	written int
+}
+
+func (e *echo) Write(b []byte) (int, error) {
+	if e.written++; e.written > 1000 {
+		return 0, errBroken
+	}
+	return len(b), e.store.Put(e.Context(), letter(1))
+}
+
+func exportEnds(f *fixture) {
+	f.spread()
+	f.fill(150)
+	want, err := f.store.Count(f.Context(), deadletter.Filter{})
+	f.must(err)
+	if n, err := f.store.Export(f.Context(), &echo{fixture: f}, deadletter.Filter{}); err != nil || n != want {
+		f.Errorf("%d, %v; want %d", n, err, want)
 	}
 }
 

@@ -24,6 +24,7 @@ var redriveCases = map[string]func(*fixture){
 	"what was redriven, is unknown or matches nothing is refused without an effect":          refusals,
 	"what cannot be a request is refused with the name of its field":                         badRequests,
 	"a letter whose effect is there, or whose key waits, is skipped and stays dead":          skipsOne,
+	"large letters are handed over a few at a time":                                          largeOnes,
 	"an action that is cancelled ends after its batch, and the rest can be redriven":         cancels,
 }
 
@@ -301,5 +302,22 @@ func cancels(f *fixture) {
 	}
 	if r = f.redrive(everything); r.Done != 4 || f.waiting() != 10 {
 		f.Errorf("%+v, %d wait", r, f.waiting())
+	}
+}
+
+func largeOnes(f *fixture) {
+	for n := range 4 {
+		l := letter(n)
+		if n < 3 {
+			l.Message.Payload = make([]byte, 5<<20)
+		}
+		f.must(f.store.Put(f.Context(), l))
+	}
+	var steps []int64
+	_, err := f.desk.Redrive(f.Context(), deadletter.RedriveRequest{
+		Selection: deadletter.Selection{Filter: &deadletter.Filter{}}, By: "ann", Progress: func(r deadletter.Result) { steps = append(steps, r.Done) },
+	})
+	if err != nil || fmt.Sprint(steps) != "[1 2 4]" {
+		f.Error(steps, err)
 	}
 }
