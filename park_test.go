@@ -225,6 +225,9 @@ func TestAHandlerThatAlwaysFailsIsTriedFiftyTimesAndIsThenOneDeadLetterAndOneAle
 				}
 				s.effects(0)
 				s.tasks("dead", 1)
+				if s.cfg.Store == nil && count(s.t, s.db, "SELECT COUNT(*) FROM sluicegate_inbox WHERE status = 'dead' AND expires_at > 0") != 1 {
+					t.Error("the inbox record is not dead")
+				}
 				s.publish("order-1")
 				if n := len(s.called("order-1")); n != 50 {
 					t.Error("a duplicate of the dead letter ran")

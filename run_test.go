@@ -55,7 +55,7 @@ func TestAShutdownLetsHandlersFinishAndPoisonsNothing(t *testing.T) {
 		if n := count(t, db, "SELECT COUNT(*) FROM effect"); n != 1 {
 			t.Errorf("%d effects, want 1", n)
 		}
-		if n := seen.count(sluicegate.DeadLettered) + seen.count(sluicegate.Retried); n != 0 {
+		if n := seen.count(sluicegate.DeadLettered) + seen.count(sluicegate.Retried) + seen.count(sluicegate.Parked); n != 0 {
 			t.Errorf("the shutdown counted as %d failures", n)
 		}
 	})
@@ -99,7 +99,7 @@ func TestAHandlerCutOffAtTheDrainDeadlineIsNeitherRetriedNorSetAside(t *testing.
 		if n := count(t, db, "SELECT COUNT(*) FROM effect"); n != 0 {
 			t.Errorf("%d effects of a handler that was cut off", n)
 		}
-		if n := seen.count(sluicegate.DeadLettered) + seen.count(sluicegate.Retried); n != 0 {
+		if n := seen.count(sluicegate.DeadLettered) + seen.count(sluicegate.Retried) + seen.count(sluicegate.Parked); n != 0 {
 			t.Errorf("the shutdown counted as %d failures", n)
 		}
 	})

@@ -15,6 +15,7 @@ import (
 	"github.com/sluicegate/sluicegate/internal/failure"
 	"github.com/sluicegate/sluicegate/internal/parked"
 	"github.com/sluicegate/sluicegate/internal/schedule"
+	"github.com/sluicegate/sluicegate/internal/text"
 )
 
 // ErrProduced says that the handler of a parked message returned messages: there
@@ -191,6 +192,7 @@ type resumption struct {
 
 	reached bool             // the chain has come as far as this layer
 	outcome schedule.Outcome // what that says
+	reason  string           // why the message is to be set aside
 }
 
 // handle is the layer, for a parked message. It returns an error where the message
@@ -235,7 +237,7 @@ func (r *resumption) handle(next message.HandlerFunc, msg *message.Message, d *d
 	wait, ok := r.policy.wait(err, f)
 	switch {
 	case !ok, failure.IsPermanent(err), r.p.cfg.Retryable != nil && !unavailable && !r.p.cfg.Retryable(err):
-		r.outcome.Status = schedule.Dead
+		r.outcome.Status, r.reason = schedule.Dead, text.Short("given up: "+err.Error(), maxReason)
 		return nil, err
 	case n < r.p.cfg.Immediate:
 		wait = 0
@@ -277,7 +279,7 @@ func (r *resumption) settle(ctx context.Context, err error) schedule.Outcome {
 	}
 	// It could not be set aside. The handler is not called again for that.
 	if r.state.Doomed == "" {
-		r.state.Doomed = reasonOf(err)
+		r.state.Doomed = r.reason
 	}
 	encoded, encodeErr := r.state.encode()
 	if encodeErr == nil {
@@ -320,23 +322,10 @@ func (e *OverdueError) Error() string {
 	return fmt.Sprintf("unavailable for %s: %v", e.For.Round(time.Second), e.Err)
 }
 
+// maxReason is how many bytes of the reason are kept until it is in a dead letter.
+const maxReason = 4 << 10
+
 // doomedError is the failure of an attempt that was made in an earlier run.
 type doomedError struct{ reason string }
 
 func (e *doomedError) Error() string { return e.reason }
-
-// reasonOf finds why a message failed in the error of a layer that could not store
-// it.
-func reasonOf(err error) string {
-	for e := err; e != nil; {
-		joined, ok := e.(interface{ Unwrap() []error }) //nolint:errorlint // walks itself
-		if ok {
-			if all := joined.Unwrap(); len(all) == 2 { // of the store, of the handler
-				return all[1].Error()
-			}
-			break
-		}
-		e = errors.Unwrap(e)
-	}
-	return err.Error()
-}
