@@ -121,6 +121,18 @@ func TestTheSuiteCatchesABrokenRelay(t *testing.T) {
 			tune: func(c *forwarder.RelayConfig) { c.MaxAttempts = 1 },
 		},
 		{
+			name: "parks nothing", caughtBy: "a parked message gets one attempt each time",
+			tune: func(c *forwarder.RelayConfig) { c.Park.Off = true },
+		},
+		{
+			name: "parks with the key held", caughtBy: "a message that fails MaxAttempts times is parked",
+			tune: func(c *forwarder.RelayConfig) { c.Park.Hold = true },
+		},
+		{
+			name: "parks without holding the key", caughtBy: "with Hold later messages",
+			tune: func(c *forwarder.RelayConfig) { c.Park.Hold = false },
+		},
+		{
 			name: "never lets a lease end", caughtBy: "a stale owner settles nothing",
 			tune: func(c *forwarder.RelayConfig) { c.ClockOffset = 0; c.Lease, c.PublishTimeout = time.Hour, time.Minute },
 		},

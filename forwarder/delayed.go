@@ -26,8 +26,8 @@ const publishQueue = "publish"
 // A time that is past by this process's clock is now, as with Publish; one that
 // is zero, or further ahead than MaxDelay, is a *MessageError. From then on it is
 // the database's clock that counts. A relay that runs looks for what is due every
-// two RelayConfig.PollMax, so a message leaves about half a second after its time
-// at the latest.
+// two RelayConfig.PollMax, and at least every second, so by default a message leaves
+// within about half a second after its time.
 //
 // A message takes its place among those of its key when it enters the outbox.
 // Messages that become due enter in the order of their times, and of their writing

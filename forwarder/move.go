@@ -25,9 +25,11 @@ type mover struct{ relay *Relay }
 func (r *Relay) moveLoop(ctx context.Context) {
 	m := mover{r}
 	retry := backoff{low: r.cfg.RetryMin, high: r.cfg.RetryMax}
-	pause := 2 * r.cfg.PollMax
+	// Where signals let PollMax be long, none tells of a time that has come.
+	every := min(2*r.cfg.PollMax, time.Second)
+	pause := every
 	for wait(ctx, pause, nil) {
-		pause = 2 * r.cfg.PollMax
+		pause = every
 		if !r.group.Owns(0) {
 			continue
 		}
