@@ -114,9 +114,7 @@ func (s *Stack) install(router *message.Router, name, topic string, sub message.
 		return err
 	}
 	wrapped := chain(h)
-	if err := s.register(name, output, h, wrapped, plan); err != nil {
-		return err
-	}
+	s.register(name, wrapped)
 	s.watch(router, name, router.AddConsumerHandler(name, topic, sub, func(msg *message.Message) error {
 		_, err := wrapped(msg) // the chain has taken care of what was put out
 		return err

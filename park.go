@@ -170,22 +170,14 @@ func (s *Stack) putInTx(ctx context.Context, key idemstore.Key, spec park.Spec) 
 	}
 }
 
-// register has the handler's parked messages come in by its chain; those of a batch
-// handler by one without the batch, so that they run singly.
-func (s *Stack) register(name, output string, h, wrapped message.HandlerFunc, plan *batchPlan) error {
+// register has the handler's parked messages come in by its chain. A batch lets them
+// pass, so that they run singly.
+func (s *Stack) register(name string, chained message.HandlerFunc) {
 	if s.parker == nil {
-		return nil
-	}
-	if plan != nil {
-		single, err := s.chain(name, output, nil)
-		if err != nil {
-			return err
-		}
-		wrapped = single(h)
+		return
 	}
 	scope := (&delivery.Delivery{Consumer: s.cfg.Consumer, Handler: name}).Scope()
-	s.parker.Register(context.Background(), scope, wrapped)
-	return nil
+	s.parker.Register(context.Background(), scope, chained)
 }
 
 // RunParked gives parked messages to their handlers when their time has come, until

@@ -48,6 +48,9 @@ func TestADeadLetterThatIsRedrivenGoesToItsHandlerAndTakesEffectOnce(t *testing.
 		if n := len(s.called("order-1")); n != 10 || len(s.letters()) != 1 {
 			t.Fatalf("%d attempts, %d letters after the redrive; want 5 more, and one that is dead", n, len(s.letters()))
 		}
+		if s.cfg.Store == nil && count(s.t, s.db, "SELECT COUNT(*) FROM sluicegate_inbox WHERE status = 'dead' AND epoch = 1") != 1 {
+			t.Error("the inbox record of the redriven message is not dead in its epoch")
+		}
 		s.fail = func(context.Context, *message.Message) error { return nil }
 		redrive()
 		s.after(30 * time.Minute)
