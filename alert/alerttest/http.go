@@ -168,7 +168,7 @@ type roundTripper struct {
 func (rt roundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 	if rt.server.now() == Leaking {
 		if r.Body != nil {
-			r.Body.Close() //nolint:gosec // as a RoundTripper must
+			r.Body.Close() // as a RoundTripper must
 		}
 		return nil, errors.New("no route for " + r.URL.String() + fmt.Sprint(" ", r.Header))
 	}

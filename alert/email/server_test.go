@@ -128,9 +128,9 @@ func (s *server) behave(f alerttest.Fault) {
 		s.answers["AUTH"] = "535 5.7.8 no such account ECHO"
 	case alerttest.Refused:
 		s.answers["."] = "554 5.6.0 ECHO is spam"
-	default:
 	case alerttest.Garbage:
 		s.answers["EHLO"], s.answers["HELO"] = "HTTP/1.1 400 Bad Request", "HTTP/1.1 400 Bad Request"
+	default:
 	}
 }
 
