@@ -113,14 +113,29 @@ func (s *Schedule) look(ctx context.Context, r ClaimRequest) ([]candidate, error
 	if err != nil {
 		return nil, err
 	}
-	if len(found) < r.window() {
-		return slices.DeleteFunc(found, func(c candidate) bool { return !r.open(c.target) }), nil
+	all := len(found) < r.window()
+	found = slices.DeleteFunc(found, func(c candidate) bool { return !r.open(c.target) })
+	if all || r.varied(found) {
+		return found, nil
 	}
 	targets, err := s.dueTargets(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	return s.lookAt(ctx, r, targets)
+}
+
+// varied reports whether as many targets as there are tasks to claim have
+// something due and nothing at work: then none of those that were not seen,
+// whose tasks are due later, comes before them.
+func (r ClaimRequest) varied(found []candidate) bool {
+	idle := make(map[string]bool, r.Limit)
+	for _, c := range found {
+		if r.Running[c.target] == 0 {
+			idle[c.target] = true
+		}
+	}
+	return len(idle) >= r.Limit
 }
 
 // dueTargets returns the open targets that have something due, at most as many as

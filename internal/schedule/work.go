@@ -11,35 +11,57 @@ import (
 	"github.com/sluicegate/sluicegate/internal/failure"
 )
 
-// errStopping is the cause with which the handlers' contexts end when the worker stops.
-var errStopping = errors.New("worker is stopping")
+// stopGrace is how long a statement that is under way may go on after the worker
+// was told to stop.
+const stopGrace = 5 * time.Second
+
+// linger returns a context that ends so long after ctx.
+func linger(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel()
+		case <-out.Done():
+		}
+	})
+	return out, func() {
+		stop()
+		cancel()
+	}
+}
 
 // work runs one task, claimed no earlier than at that time, to its settlement.
 func (w *Worker) work(ctx context.Context, t Task, claimed time.Time) {
 	defer w.ended(t)
 	hctx, cancel := context.WithCancelCause(ctx)
+	// The lease is renewed until the handler has returned, also while the worker stops.
+	rctx, returned := context.WithCancel(context.WithoutCancel(ctx))
 	renewed := make(chan struct{})
 	go func() {
 		defer close(renewed)
-		w.renew(hctx, cancel, t, claimed)
+		w.renew(rctx, cancel, t, claimed)
 	}()
 	o, err := w.call(hctx, t)
-	stopping := ctx.Err() != nil
-	lost := errors.Is(context.Cause(hctx), ErrStale)
-	cancel(nil)
+	returned()
 	<-renewed
-	switch {
-	case lost:
-		return // told by renew
-	case err != nil:
+	lost := errors.Is(context.Cause(hctx), ErrStale)
+	cutOff := hctx.Err() != nil
+	cancel(nil)
+	if err != nil {
 		log := w.log.With("task", t.ID, "target", t.Target, "error", err)
 		if p, ok := errors.AsType[*panicked](err); ok {
 			log = log.With("stack", string(p.stack))
 		}
 		log.Error("handler of a task failed")
-		o = w.cfg.Failed(t, err)
+		if o, err = w.cfg.Failed(t, err).normalize(); err != nil {
+			log.Error("WorkerConfig.Failed gave no valid outcome; the task comes back after its lease", "reason", err)
+			return
+		}
 	}
-	w.settle(context.WithoutCancel(ctx), t, o, stopping)
+	w.settle(ctx, t, o, cutOff, lost)
 }
 
 type panicked struct {
@@ -91,21 +113,27 @@ func (w *Worker) renew(ctx context.Context, cancel context.CancelCauseFunc, t Ta
 }
 
 // settle settles, trying for as long as a lease lasts: after that the task is due
-// again anyway.
-func (w *Worker) settle(ctx context.Context, t Task, o Outcome, stopping bool) {
+// again anyway. A task that is to run again because its handler was cut off is
+// given back as it was.
+func (w *Worker) settle(ctx context.Context, t Task, o Outcome, cutOff, lost bool) {
+	ctx, stop := linger(ctx, stopGrace)
+	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, w.cfg.Lease)
 	defer cancel()
 	pause := backoff.Policy{Initial: 20 * time.Millisecond, Max: time.Second, Multiplier: 2, Jitter: true}
 	o.Delay = w.jitter(o.Delay)
 	for n := 1; ; n++ {
 		var err error
-		if o.Status == Waiting && stopping && !o.Spent {
+		if o.Status == Waiting && cutOff && !o.Spent {
 			err = w.s.Release(ctx, t)
 		} else {
 			err = w.s.Settle(ctx, t, o)
 		}
-		if err == nil {
+		switch {
+		case err == nil:
 			return
+		case errors.Is(err, ErrStale) && (lost || n > 1):
+			return // lost, which was told; or settled by a try whose answer was lost
 		}
 		passing := errors.Is(err, ErrContended) || failure.IsUnavailable(err)
 		if !passing || backoff.Wait(ctx, pause.Delay(n)) != nil {

@@ -115,6 +115,9 @@ func (w *Worker) claim(ctx context.Context) answer {
 	if r.Limit == 0 {
 		return answer{full: true, more: true}
 	}
+	// A claim that was cut off could have left tasks claimed that nobody works on.
+	ctx, cancel := linger(ctx, stopGrace)
+	defer cancel()
 	tasks, err := w.s.Claim(ctx, r)
 	if err != nil {
 		return answer{err: err}

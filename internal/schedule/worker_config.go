@@ -10,10 +10,10 @@ import (
 
 // Handler works a task and says what becomes of it. It runs beside others, up to
 // the Worker's limits. Its context ends when the claim is lost, with the cause
-// ErrStale, or when the Worker stops. What it returns after the Worker has begun to
-// stop counts, except for Waiting: that gives the task back as it was, with no attempt
-// spent, unless the Outcome says Spent. A panic, and an Outcome that is not valid, are taken as WorkerConfig.Failed
-// says.
+// ErrStale, or when the Worker stops. A final Outcome counts even then; Waiting
+// gives the task back as it was, with no attempt spent, unless the Outcome says
+// Spent. The lease is renewed until the Handler has returned. A panic, and an Outcome
+// that is not valid, are taken as WorkerConfig.Failed says.
 type Handler func(ctx context.Context, t Task) Outcome
 
 // NoJitter is a WorkerConfig.Jitter of none at all.

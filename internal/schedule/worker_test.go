@@ -2,6 +2,7 @@ package schedule_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,6 +23,7 @@ const queue = "park"
 type bench struct {
 	*schedule.Schedule
 	t     *testing.T
+	db    *sql.DB
 	looks *atomic.Int64 // statements so far: each reads the clock once
 	log   *strings.Builder
 	began time.Time
@@ -32,8 +34,8 @@ func inBubble(t *testing.T, fn func(t *testing.T, b *bench)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		t.Helper()
-		b := &bench{t: t, looks: &atomic.Int64{}, log: &strings.Builder{}, began: time.Now()}
-		s, err := schedule.New(open(t, "OFF"), schedule.Config{Now: func() time.Time {
+		b := &bench{t: t, db: open(t, "OFF"), looks: &atomic.Int64{}, log: &strings.Builder{}, began: time.Now()}
+		s, err := schedule.New(b.db, schedule.Config{Now: func() time.Time {
 			b.looks.Add(1)
 			return time.Now()
 		}})
@@ -527,4 +529,55 @@ func TestWhatIsWrongWithAWorkersConfigurationIsNamed(t *testing.T) {
 	if _, err := schedule.NewWorker(nil, "", nil, schedule.WorkerConfig{}); err == nil || strings.Count(err.Error(), "\n") != 2 {
 		t.Errorf("error %v, want three problems", err)
 	}
+}
+
+func TestALeaseIsRenewedUntilTheHandlerHasReturnedAlsoWhileTheWorkerStops(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		t.Helper()
+		c := b.calls()
+		b.add(schedule.Spec{Key: "slow to end"})
+		h := func(_ context.Context, t schedule.Task) schedule.Outcome {
+			c.note(t)
+			<-time.After(10 * time.Minute) // whatever its context says
+			return done
+		}
+		_, stop := b.start(h, schedule.WorkerConfig{})
+		pass(time.Second)
+		go stop()
+		b.start(h, schedule.WorkerConfig{})
+		pass(20 * time.Minute)
+		if n := c.total(); n != 1 {
+			t.Errorf("%d calls, want 1", n)
+		}
+	})
+}
+
+func TestASettlementThatTheDatabaseDoesNotTakeNowIsTriedAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		t.Helper()
+		var file, name string
+		var n int
+		must(t, b.db.QueryRow("PRAGMA database_list").Scan(&n, &name, &file))
+		other, err := sql.Open("sqlite", "file:"+file+"?_txlock=immediate")
+		must(t, err)
+		defer func() { _ = other.Close() }()
+		_, err = b.db.Exec("PRAGMA busy_timeout = 0") // SQLite waits in real time
+		must(t, err)
+		c := b.calls()
+		b.add(schedule.Spec{Key: "a"})
+		b.start(func(_ context.Context, t schedule.Task) schedule.Outcome {
+			c.note(t)
+			<-time.After(time.Second)
+			return done
+		}, schedule.WorkerConfig{})
+		pass(500 * time.Millisecond)
+		tx, err := other.Begin() // keeps everybody else from writing
+		must(t, err)
+		pass(40 * time.Second)
+		must(t, tx.Rollback())
+		pass(2 * time.Minute)
+		if counts, err := b.Counts(t.Context(), queue); err != nil || counts.Of[schedule.Done] != 1 || c.total() != 1 {
+			t.Errorf("%+v, %v after %d calls; want it done after 1", counts, err, c.total())
+		}
+	})
 }

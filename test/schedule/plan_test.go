@@ -198,46 +198,52 @@ func (db *database) forced(t *testing.T, query string, args []any) string {
 
 // The statements are those that really ran, taken from the driver, by the
 // database's own clock.
-func TestNoStatementScansTheTable(t *testing.T) {
+func plans(t *testing.T, db *database) {
+	t.Helper()
+	rec, r := recorded(t, db)
+	s, err := schedule.New(rec, schedule.Config{Prefix: db.prefix, Dialect: db.dialect})
+	must(t, err)
+	work(t, s)
+	must(t, rec.Close())
+	// What the group's statements meet is a large group.
+	var group []byte
+	must(t, db.QueryRowContext(t.Context(), "SELECT group_hash FROM "+db.prefix+"task WHERE group_hash IS NOT NULL LIMIT 1").Scan(&group))
+	seen := map[string]int{}
+	for query, args := range r.args {
+		if !strings.Contains(query, db.prefix+"task") || strings.HasPrefix(query, "INSERT") {
+			continue
+		}
+		if strings.Contains(query, "group_hash = ") && len(args) == 1 {
+			args = []any{group}
+		}
+		verb, _, _ := strings.Cut(query, " ")
+		seen[verb]++
+		plans := []string{db.explain(t, query, args)}
+		if db.dialect == sqldialect.PostgreSQL {
+			plans = append(plans, db.forced(t, query, args))
+		}
+		for _, plan := range plans {
+			if !bounded(db.dialect, query, plan) {
+				t.Errorf("the time does not bound the scan of the index:\n%.3000s\n%s", query, plan)
+			}
+			for _, scan := range scans[db.dialect] {
+				scan = strings.ReplaceAll(scan, "%s", db.prefix)
+				// Loose steps along the index answer one row a target.
+				if strings.Contains(plan, scan) && !strings.Contains(plan, "Using index for group-by") {
+					t.Errorf("%s:\n%.3000s\n%.200v\n%s", scan, query, args, plan)
+				}
+			}
+		}
+	}
+	if seen["SELECT"] < 7 || seen["UPDATE"] < 7 || seen["DELETE"] != 1 {
+		t.Errorf("this run shows too little: %v", seen)
+	}
+}
+
+func TestAHundredThousandDueTasks(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, db *database) {
 		db.fill(t)
-		rec, r := recorded(t, db)
-		s, err := schedule.New(rec, schedule.Config{Prefix: db.prefix, Dialect: db.dialect})
-		must(t, err)
-		work(t, s)
-		must(t, rec.Close())
-		// What the group's statements meet is a large group.
-		var group []byte
-		must(t, db.QueryRowContext(t.Context(), "SELECT group_hash FROM "+db.prefix+"task WHERE group_hash IS NOT NULL LIMIT 1").Scan(&group))
-		seen := map[string]int{}
-		for query, args := range r.args {
-			if !strings.Contains(query, db.prefix+"task") || strings.HasPrefix(query, "INSERT") {
-				continue
-			}
-			if strings.Contains(query, "group_hash = ") && len(args) == 1 {
-				args = []any{group}
-			}
-			verb, _, _ := strings.Cut(query, " ")
-			seen[verb]++
-			plans := []string{db.explain(t, query, args)}
-			if db.dialect == sqldialect.PostgreSQL {
-				plans = append(plans, db.forced(t, query, args))
-			}
-			for _, plan := range plans {
-				if !bounded(db.dialect, query, plan) {
-					t.Errorf("the time does not bound the scan of the index:\n%.3000s\n%s", query, plan)
-				}
-				for _, scan := range scans[db.dialect] {
-					scan = strings.ReplaceAll(scan, "%s", db.prefix)
-					// Loose steps along the index answer one row a target.
-					if strings.Contains(plan, scan) && !strings.Contains(plan, "Using index for group-by") {
-						t.Errorf("%s:\n%.3000s\n%.200v\n%s", scan, query, args, plan)
-					}
-				}
-			}
-		}
-		if seen["SELECT"] < 7 || seen["UPDATE"] < 7 || seen["DELETE"] != 1 {
-			t.Errorf("this run shows too little: %v", seen)
-		}
+		t.Run("no statement scans the table", func(t *testing.T) { plans(t, db) })
+		t.Run("each is claimed once", func(t *testing.T) { drains(t, db) })
 	})
 }
