@@ -69,7 +69,7 @@ func TestAChannelThatFailsIsReplacedAndTriedAgain(t *testing.T) {
 			return nil
 		}}
 		spare := &sender{}
-		n, stop := start(t, c, alert.Config{MaxAttempts: 2, Fallback: "spare", Channels: map[string]alert.Channel{"spare": {Sender: spare}}})
+		n, stop := start(t, c, alert.Config{MaxAttempts: 2, Fallback: "spare", Repeat: 20 * time.Minute, Channels: map[string]alert.Channel{"spare": {Sender: spare}}})
 		n.Emit(urgent("down"))
 		pause(t, time.Minute)
 		c.want(t)
@@ -80,10 +80,15 @@ func TestAChannelThatFailsIsReplacedAndTriedAgain(t *testing.T) {
 		healthy = true
 		pause(t, 5*time.Minute)
 		c.want(t, "firing down 1")
+		for range 5 { // long enough to be told again, by the channel that works
+			n.Emit(urgent("down"))
+			pause(t, 5*time.Minute)
+		}
+		spare.want(t, "firing down 1")
 		n.Resolve(urgent("down"))
 		pause(t, 10*time.Minute)
-		c.want(t, "firing down 1", "resolved down 1")
-		spare.want(t, "firing down 1", "resolved down 1") // who was told that it fires is told that it is over
+		c.want(t, "firing down 1", "firing down 5", "resolved down 6")
+		spare.want(t, "firing down 1", "resolved down 6") // who was told that it fires is told that it is over
 		stop()
 	})
 }
@@ -121,7 +126,7 @@ func TestABrokenChannelIsLeftAloneAndNeverToldOfItself(t *testing.T) {
 					return nil
 				}}
 				spare := &sender{}
-				n, stop := start(t, c, alert.Config{Fallback: fallback, Channels: map[string]alert.Channel{"spare": {Sender: spare}}})
+				n, stop := start(t, c, alert.Config{Fallback: fallback, Quiet: time.Hour, Channels: map[string]alert.Channel{"spare": {Sender: spare}}})
 				for i := range 30 {
 					n.Emit(urgent("down"))
 					n.Emit(urgent(fmt.Sprint(i % 5)))

@@ -72,6 +72,14 @@ func (b *breaking) Put(ctx context.Context, row alert.Row) error {
 	return b.State.Put(ctx, row)
 }
 
+func (b *breaking) List(ctx context.Context, kind alert.Kind, after string, limit int) ([]alert.Row, error) {
+	b.wait(ctx)
+	if b.all.Load() {
+		return nil, errAway
+	}
+	return b.State.List(ctx, kind, after, limit)
+}
+
 func (b *breaking) Agenda(ctx context.Context, limit int) (alert.Agenda, error) {
 	b.wait(ctx)
 	if b.all.Load() {
@@ -144,6 +152,29 @@ func TestTwoReplicasNeverExceedAChannelsRate(t *testing.T) {
 		if single+digested != 600 || digests == 0 || digests > 20 {
 			t.Fatalf("%d told singly, %d in %d digests; want 600 in all", single, digested, digests)
 		}
+		stopA()
+		stopB()
+	})
+}
+
+func TestWhatWasHeldBackIsOneDigestOfAllReplicas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		state := shared(t)
+		c := &sender{fail: func(try int) error {
+			if try == 1 {
+				return &alert.SendError{Until: time.Now().Add(10 * time.Minute), Err: errors.New("too fast")}
+			}
+			return nil
+		}}
+		a, stopA := start(t, c, alert.Config{State: state})
+		b, stopB := start(t, c, alert.Config{State: state})
+		for i := range 40 {
+			a.Emit(urgent(fmt.Sprint("a", i)))
+			b.Emit(urgent(fmt.Sprint("b", i)))
+			pause(t, time.Second)
+		}
+		pause(t, 11*time.Minute)
+		c.want(t, "firing "+alert.DigestName+" 80")
 		stopA()
 		stopB()
 	})
