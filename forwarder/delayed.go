@@ -10,6 +10,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/sluicegate/sluicegate/internal/failure"
+	"github.com/sluicegate/sluicegate/internal/header"
 	"github.com/sluicegate/sluicegate/internal/schedule"
 )
 
@@ -76,6 +77,48 @@ func (o *Outbox) delay(ctx context.Context, tx Executor, spec schedule.Spec, top
 		}
 	}
 	return nil
+}
+
+// setTimes checks the times that a message brings along.
+func (r *row) setTimes(md message.Metadata) *MessageError {
+	if _, err := header.Expiry(md); err != nil {
+		return &MessageError{Field: "metadata", Reason: err.Error()}
+	}
+	at, err := header.Available(md)
+	switch {
+	case err != nil:
+		return &MessageError{Field: "metadata", Reason: err.Error()}
+	case at.IsZero():
+		return nil
+	}
+	if left := time.Until(at); left > MaxDelay {
+		return &MessageError{Field: "metadata", Reason: fmt.Sprintf("%s is more than %v from now", header.AvailableAt, MaxDelay)}
+	} else if left > 0 {
+		r.due = at.UnixMicro()
+	}
+	return nil
+}
+
+// shelveLater shelves the rows that are not to leave now, and returns the others.
+func (o *Outbox) shelveLater(ctx context.Context, tx Executor, rows []row) ([]row, error) {
+	later := false
+	for i := range rows {
+		later = later || rows[i].due != 0
+	}
+	if !later {
+		return rows, nil
+	}
+	now := make([]row, 0, len(rows))
+	for i := range rows {
+		if rows[i].due == 0 {
+			now = append(now, rows[i])
+			continue
+		}
+		if err := o.shelve(ctx, tx, schedule.Spec{Due: time.UnixMicro(rows[i].due)}, &rows[i]); err != nil {
+			return nil, err
+		}
+	}
+	return now, nil
 }
 
 // shelve adds r as a task that becomes due as spec says.

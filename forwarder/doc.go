@@ -30,7 +30,7 @@
 //
 // # Time
 //
-// PublishAt and PublishAfter write messages that are not to leave before their
+// PublishAt, PublishAfter and SetAvailableAt are for messages that are not to leave before their
 // time; a relay lets them enter the outbox then. SetExpiry says until when a message
 // is worth publishing.
 //

@@ -104,7 +104,16 @@ func SetExpiry(msg *message.Message, at time.Time) {
 	if msg.Metadata == nil {
 		msg.Metadata = message.Metadata{}
 	}
-	msg.Metadata.Set(header.ExpiresAt, header.FormatExpiry(at))
+	msg.Metadata.Set(header.ExpiresAt, header.FormatTime(at))
+}
+
+// SetAvailableAt has msg published as by PublishAt, with the same limits, by whatever
+// way it gets to Publish: a publisher for cqrs, or the outputs of a handler.
+func SetAvailableAt(msg *message.Message, at time.Time) {
+	if msg.Metadata == nil {
+		msg.Metadata = message.Metadata{}
+	}
+	msg.Metadata.Set(header.AvailableAt, header.FormatTime(at))
 }
 
 // Wake tells the relays of this Outbox value, and through Config.Signal those of

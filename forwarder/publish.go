@@ -21,6 +21,10 @@ func (o *Outbox) publish(ctx context.Context, tx Executor, topic string, msgs []
 	if err != nil {
 		return fmt.Errorf("publish to outbox: %w", failure.Permanent(err))
 	}
+	if rows, err = o.shelveLater(ctx, tx, rows); err != nil {
+		return fmt.Errorf("publish to outbox: %w", err)
+	}
+	msgs = msgs[:len(rows)] // from here on only their number counts
 	if len(rows) == 0 {
 		return nil
 	}

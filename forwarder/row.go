@@ -36,7 +36,8 @@ type row struct {
 	payload                 []byte
 	headers                 string
 	traceParent, traceState string
-	attempts                int // of a row that enters anew
+	attempts                int   // of a row that enters anew
+	due                     int64 // when the message may leave, in microseconds since the epoch; 0: now
 }
 
 func (r *row) size() int {
@@ -109,8 +110,8 @@ func (o *Outbox) fill(ctx context.Context, r *row, topic string, msg *message.Me
 	if reason := checkText(r.key, maxKey); reason != "" {
 		return &MessageError{Field: "key", Reason: reason}
 	}
-	if _, err := header.Expiry(msg.Metadata); err != nil {
-		return &MessageError{Field: "metadata", Reason: err.Error()}
+	if err := r.setTimes(msg.Metadata); err != nil {
+		return err
 	}
 	if err := r.setHeaders(msg.Metadata); err != nil {
 		return err
@@ -124,7 +125,7 @@ func (o *Outbox) fill(ctx context.Context, r *row, topic string, msg *message.Me
 }
 
 // setHeaders stores the metadata as flat JSON, but for the key, which has a
-// column of its own.
+// column of its own, and the time to leave, which is over once it has come.
 func (r *row) setHeaders(md message.Metadata) *MessageError {
 	for k, v := range md {
 		// JSON would replace what is no UTF-8; what travels must not change.
@@ -135,9 +136,12 @@ func (r *row) setHeaders(md message.Metadata) *MessageError {
 			return &MessageError{Field: "metadata", Reason: fmt.Sprintf("the value of %q is not valid UTF-8", k)}
 		}
 	}
-	if r.key != "" && md[header.Key] != "" {
+	if _, timed := md[header.AvailableAt]; timed || r.key != "" && md[header.Key] != "" {
 		md = maps.Clone(md)
-		delete(md, header.Key)
+		delete(md, header.AvailableAt)
+		if r.key != "" {
+			delete(md, header.Key)
+		}
 	}
 	if len(md) == 0 {
 		r.headers = "{}"

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluicegate/sluicegate/forwarder"
 	"github.com/sluicegate/sluicegate/internal/failure"
+	"github.com/sluicegate/sluicegate/internal/header"
 	"github.com/sluicegate/sluicegate/internal/schema"
 )
 
@@ -20,6 +21,7 @@ var delayedCases = []Case{
 	{Name: "delayed messages enter in the order of their times, and of writing where these are equal", Run: delayedOrder},
 	{Name: "a delayed message whose time has passed leaves at once", Run: delayedPast},
 	{Name: "a time that is none or too far ahead is refused", Run: delayedRefused},
+	{Name: "a message that says when it may leave is delayed by every way to publish, and does not tell the broker", Run: delayedByItself},
 	{Name: "each delayed message enters once however many relays run", Run: delayedOnce},
 	{Name: "many messages that become due together enter in order", Run: delayedMany},
 	{Name: "a delayed message that cannot be read does not stop the others", Run: delayedUnreadable},
@@ -145,6 +147,46 @@ func delayedRefused(tb testing.TB, h Harness) {
 	must(tb, b.PublishAt(b.ctx, b.db, soon, "orders"))
 	if n := b.waiting() + b.undelivered(); n != 0 {
 		tb.Errorf("%d messages were written", n)
+	}
+}
+
+func delayedByItself(tb testing.TB, h Harness) {
+	b := open(tb, h)
+	at := func(msg *message.Message, left time.Duration) *message.Message {
+		forwarder.SetAvailableAt(msg, time.Now().Add(left))
+		return msg
+	}
+	var m *forwarder.MessageError
+	if err := b.Publish(b.ctx, b.db, "orders", keyed("a", 0), at(keyed("a", 1), forwarder.MaxDelay+time.Hour)); !errors.As(err, &m) || m.Index != 1 || m.Field != "metadata" {
+		tb.Errorf("too far ahead: %v", err)
+	}
+	bad := keyed("a", 0)
+	bad.Metadata.Set(header.AvailableAt, "tomorrow")
+	if err := b.Publish(b.ctx, b.db, "orders", bad); !errors.As(err, &m) || m.Field != "metadata" {
+		tb.Errorf("unreadable: %v", err)
+	}
+	tx, err := b.db.BeginTx(b.ctx, nil)
+	must(tb, err)
+	alone := message.NewMessage("alone", nil)
+	must(tb, b.Publisher(b.ctx, tx).Publish("orders", at(keyed("a", 2), 30*time.Minute), keyed("a", 0), at(keyed("a", 1), -time.Minute), at(alone, 40*time.Minute)))
+	must(tb, tx.Commit())
+	if b.undelivered() != 2 || b.waiting() != 2 {
+		tb.Errorf("%d in the outbox, %d wait; want 2, 2", b.undelivered(), b.waiting())
+	}
+	b.ripen()
+	broker := &fakeBroker{}
+	b.relay(newBatched(broker), quick())
+	b.eventually("all arrive", func() bool { return broker.count() == 4 })
+	if got := fmt.Sprint(firsts(broker.deliveries())["a"]); got != "[0 1 2]" {
+		tb.Errorf("arrived as %s", got)
+	}
+	for _, d := range broker.deliveries() {
+		if _, ok := d.msg.Metadata[header.AvailableAt]; ok {
+			tb.Errorf("%s tells the broker when it might leave", d.msg.UUID)
+		}
+	}
+	if alone.Metadata[header.AvailableAt] == "" {
+		tb.Error("the caller's message was changed")
 	}
 }
 

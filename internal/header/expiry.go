@@ -5,22 +5,34 @@ import (
 	"time"
 )
 
-// ErrExpiry says that a message's time of expiry cannot be read.
-var ErrExpiry = errors.New(ExpiresAt + " is not a time in RFC 3339")
+// What cannot be read.
+var (
+	ErrExpiry    = errors.New(ExpiresAt + " is not a time in RFC 3339")
+	ErrAvailable = errors.New(AvailableAt + " is not a time in RFC 3339")
+)
 
-// FormatExpiry writes a time as ExpiresAt holds it.
-func FormatExpiry(at time.Time) string { return at.UTC().Format(time.RFC3339Nano) }
+// FormatTime writes a time as ExpiresAt and AvailableAt hold it.
+func FormatTime(at time.Time) string { return at.UTC().Format(time.RFC3339Nano) }
 
 // Expiry returns the time after which a message with this metadata is not to be
 // handled; zero where it has none. ErrExpiry comes with the zero time.
 func Expiry(metadata map[string]string) (time.Time, error) {
-	v := metadata[ExpiresAt]
+	return read(metadata[ExpiresAt], ErrExpiry)
+}
+
+// Available returns the time before which a message with this metadata is not to
+// leave; zero where it has none. ErrAvailable comes with the zero time.
+func Available(metadata map[string]string) (time.Time, error) {
+	return read(metadata[AvailableAt], ErrAvailable)
+}
+
+func read(v string, bad error) (time.Time, error) {
 	if v == "" {
 		return time.Time{}, nil
 	}
 	at, err := time.Parse(time.RFC3339Nano, v)
 	if err != nil {
-		return time.Time{}, ErrExpiry // the parser's own would quote the value
+		return time.Time{}, bad // the parser's own error would quote the value
 	}
 	return at, nil
 }

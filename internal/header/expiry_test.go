@@ -9,7 +9,7 @@ import (
 
 func TestAMessageIsOverFromItsTimeOnAndOneWithoutAReadableTimeNever(t *testing.T) {
 	at := time.Date(2031, 5, 6, 7, 8, 9, 123456789, time.FixedZone("east", 3600))
-	md := map[string]string{header.ExpiresAt: header.FormatExpiry(at)}
+	md := map[string]string{header.ExpiresAt: header.FormatTime(at)}
 	if got, err := header.Expiry(md); err != nil || !got.Equal(at) {
 		t.Errorf("%v came back as %v, %v", at, got, err)
 	}

@@ -12,6 +12,9 @@ const (
 	// ExpiresAt is when the message is over, in RFC 3339: from then on it is
 	// neither published nor handled.
 	ExpiresAt = "sluicegate_expires_at"
+	// AvailableAt is when a message that is being published may leave, in RFC 3339.
+	// It is taken off before the message is stored.
+	AvailableAt = "sluicegate_available_at"
 	// Quarantine says why a broker driver could not read a foreign message
 	// as it should be; the payload is then the raw bytes.
 	Quarantine = "sluicegate_quarantine"

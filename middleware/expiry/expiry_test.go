@@ -47,7 +47,7 @@ func handle(t *testing.T, expires string) (ran bool, out []*message.Message, fac
 
 func TestAnExpiredMessageIsAckedWithoutRunning(t *testing.T) {
 	for _, at := range []time.Time{noon, noon.Add(-time.Hour)} {
-		ran, out, facts, err := handle(t, header.FormatExpiry(at))
+		ran, out, facts, err := handle(t, header.FormatTime(at))
 		if ran || len(out) != 0 || err != nil {
 			t.Errorf("at %v: ran %v, %d outputs, %v", at, ran, len(out), err)
 		}
@@ -59,7 +59,7 @@ func TestAnExpiredMessageIsAckedWithoutRunning(t *testing.T) {
 }
 
 func TestEveryOtherMessagePassesAsItIs(t *testing.T) {
-	for _, at := range []string{"", header.FormatExpiry(noon.Add(1)), "yesterday"} {
+	for _, at := range []string{"", header.FormatTime(noon.Add(1)), "yesterday"} {
 		ran, out, facts, err := handle(t, at)
 		if !ran || len(out) != 1 || err != errBoom || len(facts) != 0 { //nolint:errorlint // as it is
 			t.Errorf("%q: ran %v, %d outputs, %v, events %+v", at, ran, len(out), err, facts)
@@ -76,7 +76,7 @@ func TestTheClockIsTheProcesssOwnByDefault(t *testing.T) {
 	h := mw(func(*message.Message) ([]*message.Message, error) { ran++; return nil, nil })
 	for _, at := range []time.Time{time.Now().Add(-time.Second), time.Now().Add(time.Hour)} {
 		msg := message.NewMessage("1", nil)
-		msg.Metadata.Set(header.ExpiresAt, header.FormatExpiry(at))
+		msg.Metadata.Set(header.ExpiresAt, header.FormatTime(at))
 		if _, err := h(msg); err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +93,7 @@ func TestARouterAcksAnExpiredMessage(t *testing.T) {
 	}
 	r := routertest.Start(t, mw(func(*message.Message) ([]*message.Message, error) { return nil, errBoom }))
 	msg := message.NewMessage("1", nil)
-	msg.Metadata.Set(header.ExpiresAt, header.FormatExpiry(time.Unix(1, 0)))
+	msg.Metadata.Set(header.ExpiresAt, header.FormatTime(time.Unix(1, 0)))
 	r.Deliver(msg)
 	select {
 	case <-msg.Acked():
