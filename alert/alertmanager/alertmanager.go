@@ -3,9 +3,13 @@
 // configured. A notification is one alert, a digest one for each group in it.
 //
 // Alertmanager takes an alert for resolved once nobody has told it of the alert
-// for some time. So a Channel remembers what fires and tells it again each
-// Config.Resend while Run runs; without Run, an alert that is not repeated
-// within Config.ResolveTimeout counts as resolved there.
+// for some time, Config.ResolveTimeout. Two ways keep one alive; either will do:
+//
+//   - Give the channel of the Notifier, alert.Channel, a GroupWait of 1 ns and a
+//     Repeat of a minute, and make it Unlimited. This outlives a restart, and
+//     replicas share the work.
+//   - Let Run run: a Channel remembers what it was told of and tells it again each
+//     Config.Resend.
 package alertmanager
 
 import (
