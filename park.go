@@ -71,7 +71,7 @@ func (s *Stack) openPark(db *sql.DB) (err error) {
 		Observe: s.observe, Logger: s.cfg.Logger,
 	})
 	if err != nil {
-		return fmt.Errorf("Config.Park: %w", err) //nolint:staticcheck // the name of a field
+		return fmt.Errorf("Config.Park: %w", err)
 	}
 	return nil
 }

@@ -124,7 +124,7 @@ func (s *Stack) openCircuits() (err error) {
 		c.Alerts = s.cfg.Alerts
 	}
 	if s.circuits, err = circuit.New(c.Config); err != nil {
-		return fmt.Errorf("Config.Circuit: %w", err) //nolint:staticcheck // the name of a field
+		return fmt.Errorf("Config.Circuit: %w", err)
 	}
 	return nil
 }

@@ -140,7 +140,7 @@ func (c Config) all() map[string]Schedule {
 }
 
 // policy returns that of a handler.
-func (c *Config) policy(handler string) *Policy {
+func (c Config) policy(handler string) *Policy {
 	if p, ok := c.Handlers[handler]; ok {
 		return &p
 	}

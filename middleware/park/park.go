@@ -75,7 +75,7 @@ func (p *Parker) Middleware(next message.HandlerFunc) message.HandlerFunc {
 		d, undo := delivery.Ensure(msg)
 		defer undo()
 		if r := resumptionOf(msg.Context()); r != nil {
-			return r.handle(next, msg, d)
+			return nil, r.handle(next, msg, d)
 		}
 		if d.Handler == "" { // from no router: nobody could give it back
 			return next(msg)
@@ -159,7 +159,7 @@ func (f *fresh) failed(err error) error {
 }
 
 // wait asks the schedule of an error's class.
-func (p *Policy) wait(err error, f failed) (time.Duration, bool) {
+func (p Policy) wait(err error, f failed) (time.Duration, bool) {
 	f.asked = -1
 	if d, ok := failure.Delay(err); ok {
 		f.asked = min(max(d, 0), p.MaxRetryAfter)
@@ -205,7 +205,7 @@ func (f *fresh) put(s state, attempts int, wait time.Duration, reason error) err
 }
 
 // soon is within which time the worker would not look again by itself.
-func (c *Config) soon() time.Duration {
+func (c Config) soon() time.Duration {
 	if c.PollMax > 0 {
 		return c.PollMax
 	}

@@ -223,7 +223,7 @@ func (s Schedule) next(f failed) (time.Duration, bool) {
 	if d < 0 {
 		d = s.delay(f.waits + 1)
 		if s.Jitter > 0 {
-			d += time.Duration(float64(d) * s.Jitter * rand.Float64()) //nolint:gosec // spreads load, guards nothing
+			d += time.Duration(float64(d) * s.Jitter * rand.Float64())
 		}
 	}
 	if len(s.Windows) > 0 {
@@ -250,5 +250,5 @@ func (p Policy) excused(err error, n int) time.Duration {
 	}
 	d = min(d, p.MaxExcuseDelay)
 	// Up to a tenth more: an outage excuses many at the same time.
-	return d + time.Duration(float64(d)*0.1*rand.Float64()) //nolint:gosec // spreads load, guards nothing
+	return d + time.Duration(float64(d)*0.1*rand.Float64())
 }

@@ -2,6 +2,7 @@ package park
 
 import (
 	"context"
+	"slices"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 )
@@ -20,12 +21,20 @@ func routeOf(ctx context.Context) route {
 // with returns a context that tells the same, for a message that no router has
 // delivered.
 func (r route) with(ctx context.Context) context.Context {
-	for i, value := range []string{r.handler, r.topic, r.output, r.subscriber, r.publisher} {
-		if value != "" && routeKeys[i] != nil {
-			ctx = context.WithValue(ctx, routeKeys[i], value)
-		}
+	return routed{ctx, [...]string{r.handler, r.topic, r.output, r.subscriber, r.publisher}}
+}
+
+// routed is a context that answers for Watermill's keys.
+type routed struct {
+	context.Context //nolint:containedctx // it is one
+	values          [5]string
+}
+
+func (r routed) Value(key any) any {
+	if i := slices.Index(routeKeys[:], key); i >= 0 && key != nil && r.values[i] != "" {
+		return r.values[i]
 	}
-	return ctx
+	return r.Context.Value(key)
 }
 
 // routeKeys are Watermill's keys, in the order above. It does not export them, but

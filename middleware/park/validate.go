@@ -80,7 +80,7 @@ func (s Schedule) validate(at string) error {
 			bad("Delays[%d]: %v: use more than 0", i, d)
 		}
 	}
-	if s.Multiplier != 0 && (!(s.Multiplier >= 1) || math.IsInf(s.Multiplier, 0)) { //nolint:staticcheck // catches NaN too
+	if s.Multiplier != 0 && (!(s.Multiplier >= 1) || math.IsInf(s.Multiplier, 0)) {
 		bad("Multiplier: %v: use 1 or more, or 0 for none", s.Multiplier)
 	}
 	switch {
@@ -91,7 +91,7 @@ func (s Schedule) validate(at string) error {
 	case s.MaxDelay > 0 && len(s.Delays) > 0 && s.MaxDelay < s.Delays[len(s.Delays)-1]:
 		bad("MaxDelay: %v is less than the last of Delays, %v", s.MaxDelay, s.Delays[len(s.Delays)-1])
 	}
-	if !(s.Jitter >= 0 && s.Jitter <= 1) { //nolint:staticcheck // catches NaN too
+	if !(s.Jitter >= 0 && s.Jitter <= 1) {
 		bad("Jitter: %v: use 0 to 1", s.Jitter)
 	}
 	for i, w := range s.Windows {
@@ -106,8 +106,8 @@ func (s Schedule) validate(at string) error {
 // ends refuses a schedule whose delays add up to more than anybody waits for, or
 // to more than a duration holds.
 func (s Schedule) ends(at string) error {
-	s = s.withDefaults()
-	span := s.span(0)
+	full := s.withDefaults()
+	span := full.span(0)
 	if span <= MaxSpan || (s.MaxAge > 0 && s.MaxAge <= MaxSpan) {
 		return nil
 	}
@@ -115,7 +115,7 @@ func (s Schedule) ends(at string) error {
 	if span < math.MaxInt64 {
 		takes = span.Round(time.Hour).String()
 	}
-	return fmt.Errorf("%s.Delays: %d attempts would take %s, more than %v: the schedule would never end; set MaxAge, or fewer MaxAttempts", at, s.MaxAttempts, takes, MaxSpan)
+	return fmt.Errorf("%s.Delays: %d attempts would take %s, more than %v: the schedule would never end; set MaxAge, or fewer MaxAttempts", at, full.MaxAttempts, takes, MaxSpan)
 }
 
 // span is how long it is from the first of the delays to the last attempt,
@@ -143,7 +143,7 @@ func (w Window) validate(at string, bad func(string, ...any)) {
 			bad("%s.%s: %v: use 0 to 24h", at, t.name, t.value)
 		}
 	}
-	if w.From%day == w.To%day && !(w.From == 0 && w.To == day) {
+	if w.From%day == w.To%day && (w.From != 0 || w.To != day) {
 		bad("%s.To: the window opens and closes at %v: it would never be open", at, w.From)
 	}
 	for _, d := range w.Days {
