@@ -2,127 +2,14 @@ package schedule_test
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
-	"log/slog"
-	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/sluicegate/sluicegate/internal/schedule"
 )
-
-const queue = "park"
-
-// bench is a schedule in a bubble, whose clock is the bubble's.
-type bench struct {
-	*schedule.Schedule
-	t     *testing.T
-	db    *sql.DB
-	looks *atomic.Int64 // statements so far: each reads the clock once
-	log   *strings.Builder
-	began time.Time
-}
-
-// inBubble runs fn on virtual time.
-func inBubble(t *testing.T, fn func(t *testing.T, b *bench)) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		t.Helper()
-		b := &bench{t: t, db: open(t, "OFF"), looks: &atomic.Int64{}, log: &strings.Builder{}, began: time.Now()}
-		s, err := schedule.New(b.db, schedule.Config{Now: func() time.Time {
-			b.looks.Add(1)
-			return time.Now()
-		}})
-		must(t, err)
-		b.Schedule = s
-		fn(t, b)
-	})
-}
-
-func (b *bench) add(specs ...schedule.Spec) {
-	b.t.Helper()
-	for _, s := range specs {
-		s.Queue = queue
-		if added, err := b.Add(b.t.Context(), s); err != nil || !added {
-			b.t.Fatalf("add %q: %v, %v", s.Key, added, err)
-		}
-	}
-}
-
-// start runs a worker; stop ends it and waits for it.
-func (b *bench) start(h schedule.Handler, cfg schedule.WorkerConfig) (w *schedule.Worker, stop func()) {
-	b.t.Helper()
-	if cfg.Jitter == 0 {
-		cfg.Jitter = schedule.NoJitter
-	}
-	w, err := schedule.NewWorker(b.Schedule, queue, h, cfg)
-	must(b.t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- w.Run(ctx) }()
-	var once sync.Once
-	stop = func() {
-		once.Do(func() {
-			cancel()
-			if err := <-ended; err != nil {
-				b.t.Error(err)
-			}
-		})
-	}
-	b.t.Cleanup(stop)
-	return w, stop
-}
-
-// pass lets virtual time pass.
-func pass(d time.Duration) {
-	<-time.After(d)
-	synctest.Wait()
-}
-
-// calls notes when a handler was called.
-type calls struct {
-	mu    sync.Mutex
-	began time.Time
-	at    map[string][]time.Duration
-}
-
-func (b *bench) calls() *calls { return &calls{began: b.began, at: map[string][]time.Duration{}} }
-
-func (c *calls) note(t schedule.Task) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at[t.Key] = append(c.at[t.Key], time.Since(c.began))
-}
-
-func (c *calls) of(key string) []time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return append([]time.Duration(nil), c.at[key]...)
-}
-
-func (c *calls) total() (n int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, at := range c.at {
-		n += len(at)
-	}
-	return n
-}
-
-func again(t schedule.Task, d time.Duration) schedule.Outcome {
-	return schedule.Outcome{Status: schedule.Waiting, Delay: d, Attempts: t.Attempts + 1, Error: "no"}
-}
-
-var done = schedule.Outcome{Status: schedule.Done}
-
-// near says whether a call came when it was due: not before, and at once.
-func near(got, want time.Duration) bool { return got >= want && got-want <= 200*time.Millisecond }
 
 func TestATaskRunsEveryMinuteUpToItsLastAttemptAlsoAcrossARestart(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
@@ -305,106 +192,6 @@ func TestConcurrencyAndPlacesOfATargetAreBounded(t *testing.T) {
 	})
 }
 
-func TestALongHandlerKeepsItsTask(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bench) {
-		t.Helper()
-		c := b.calls()
-		b.add(schedule.Spec{Key: "long"})
-		for range 3 {
-			b.start(func(ctx context.Context, t schedule.Task) schedule.Outcome {
-				c.note(t)
-				select {
-				case <-time.After(time.Hour):
-				case <-ctx.Done():
-				}
-				return done
-			}, schedule.WorkerConfig{})
-		}
-		pass(2 * time.Hour)
-		if n := c.total(); n != 1 {
-			t.Errorf("%d calls, want 1", n)
-		}
-	})
-}
-
-func TestWhoHasATaskThatIsCancelledLearnsOfIt(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bench) {
-		t.Helper()
-		var cause error
-		b.add(schedule.Spec{Key: "a"})
-		b.start(func(ctx context.Context, t schedule.Task) schedule.Outcome {
-			<-ctx.Done()
-			cause = context.Cause(ctx)
-			return again(t, 0)
-		}, schedule.WorkerConfig{Lease: 30 * time.Second})
-		pass(time.Second)
-		task, err := b.Find(t.Context(), queue, "", "a")
-		must(t, err)
-		must(t, b.Cancel(t.Context(), task.ID))
-		pass(11 * time.Second)
-		if !errors.Is(cause, schedule.ErrStale) {
-			t.Errorf("the handler's context ended with %v", cause)
-		}
-		if task, err = b.Get(t.Context(), task.ID); err != nil || task.Status != schedule.Cancelled {
-			t.Errorf("%+v, %v", task, err)
-		}
-	})
-}
-
-func TestAStoppedWorkerGivesBackWhatIsToRunAgainAndKeepsWhatIsDone(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bench) {
-		t.Helper()
-		b.add(schedule.Spec{Key: "again", Attempts: 5, State: []byte("s")}, schedule.Spec{Key: "done"})
-		_, stop := b.start(func(ctx context.Context, t schedule.Task) schedule.Outcome {
-			<-ctx.Done()
-			if t.Key == "done" {
-				return done
-			}
-			o := again(t, time.Hour)
-			o.State = []byte("spoilt")
-			return o
-		}, schedule.WorkerConfig{})
-		pass(time.Second)
-		stop()
-		task, err := b.Find(t.Context(), queue, "", "again")
-		must(t, err)
-		if task.Attempts != 5 || string(task.State) != "s" || task.Leased || task.Due.After(time.Now()) {
-			t.Errorf("%+v: want it as it was", task)
-		}
-		if counts, err := b.Counts(t.Context(), queue); err != nil || counts.Of[schedule.Done] != 1 || counts.Due != 1 {
-			t.Errorf("%+v, %v", counts, err)
-		}
-	})
-}
-
-func TestAHandlerThatPanicsExitsOrAnswersNonsenseSpendsAnAttempt(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bench) {
-		t.Helper()
-		b.add(schedule.Spec{Key: "panic"}, schedule.Spec{Key: "exit"}, schedule.Spec{Key: "nonsense"}, schedule.Spec{Key: "good"})
-		b.start(func(_ context.Context, t schedule.Task) schedule.Outcome {
-			switch t.Key {
-			case "panic":
-				panic("out of order")
-			case "exit":
-				runtime.Goexit()
-			case "nonsense":
-				return schedule.Outcome{}
-			}
-			return done
-		}, schedule.WorkerConfig{})
-		pass(10 * time.Second)
-		for key, want := range map[string]string{"panic": "out of order", "exit": "goroutine", "nonsense": "Outcome.Status"} {
-			task, err := b.Find(t.Context(), queue, "", key)
-			if err != nil || task.Attempts != 1 || !strings.Contains(task.Error, want) || !task.Due.After(time.Now()) {
-				t.Errorf("%s: %+v, %v", key, task, err)
-			}
-		}
-		if counts, err := b.Counts(t.Context(), queue); err != nil || counts.Of[schedule.Done] != 1 {
-			t.Errorf("%+v, %v: want the good one done", counts, err)
-		}
-	})
-}
-
 func TestJitterLengthensADelayAndNeverShortensIt(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		t.Helper()
@@ -434,17 +221,17 @@ func TestJitterLengthensADelayAndNeverShortensIt(t *testing.T) {
 func TestAWorkerClaimsTheTargetsThatItIsTold(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		t.Helper()
-		var targets atomic.Value
-		targets.Store([]string{})
+		var targets atomic.Pointer[[]string]
+		targets.Store(&[]string{})
 		c := b.calls()
 		b.add(schedule.Spec{Target: "a", Key: "a"}, schedule.Spec{Target: "b", Key: "b"})
 		w, _ := b.start(func(_ context.Context, t schedule.Task) schedule.Outcome { c.note(t); return done },
-			schedule.WorkerConfig{Targets: func() []string { return targets.Load().([]string) }})
+			schedule.WorkerConfig{Targets: func() []string { return *targets.Load() }})
 		pass(time.Minute)
 		if n := c.total(); n != 0 {
 			t.Errorf("%d calls with no target", n)
 		}
-		targets.Store([]string{"b"})
+		targets.Store(&[]string{"b"})
 		w.Wake()
 		before := b.looks.Load()
 		pass(time.Minute)
@@ -473,111 +260,6 @@ func TestFinishedTasksAreRemovedAfterTheirRetention(t *testing.T) {
 			if err != nil || len(tasks) != step.want {
 				t.Fatalf("after %v: %d tasks, %v, want %d", time.Since(b.began), len(tasks), err, step.want)
 			}
-		}
-	})
-}
-
-func TestADatabaseThatIsAwayIsWaitedForAndToldOnce(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bench) {
-		t.Helper()
-		db := open(t, "OFF")
-		s, err := schedule.New(db, schedule.Config{Now: time.Now})
-		must(t, err)
-		b.Schedule = s
-		c := b.calls()
-		_, err = db.Exec("ALTER TABLE sluicegate_task RENAME TO away")
-		must(t, err)
-		b.start(func(_ context.Context, t schedule.Task) schedule.Outcome { c.note(t); return done },
-			schedule.WorkerConfig{Logger: slog.New(slog.NewTextHandler(b.log, nil))})
-		pass(time.Hour)
-		_, err = db.Exec("ALTER TABLE away RENAME TO sluicegate_task")
-		must(t, err)
-		b.add(schedule.Spec{Key: "a"})
-		pass(10 * time.Second)
-		if c.total() != 1 {
-			t.Error("the worker did not come back")
-		}
-		if n := strings.Count(b.log.String(), "could not claim"); n != 1 {
-			t.Errorf("told %d times:\n%s", n, b.log)
-		}
-	})
-}
-
-func TestAWorkerRunsOnce(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bench) {
-		t.Helper()
-		w, _ := b.start(func(context.Context, schedule.Task) schedule.Outcome { return done }, schedule.WorkerConfig{})
-		synctest.Wait()
-		if err := w.Run(t.Context()); err == nil {
-			t.Error("a second Run began")
-		}
-	})
-}
-
-func TestWhatIsWrongWithAWorkersConfigurationIsNamed(t *testing.T) {
-	s, err := schedule.New(open(t, "OFF"), schedule.Config{})
-	must(t, err)
-	h := func(context.Context, schedule.Task) schedule.Outcome { return done }
-	for field, cfg := range map[string]schedule.WorkerConfig{
-		"Concurrency": {Concurrency: -1}, "PerTarget": {Concurrency: 2, PerTarget: 3}, "Lease": {Lease: 1},
-		"PollMin": {PollMin: -1}, "PollMax": {PollMin: 2 * time.Second, PollMax: time.Second}, "Jitter": {Jitter: 1.5},
-	} {
-		if _, err := schedule.NewWorker(s, queue, h, cfg); err == nil || !strings.Contains(err.Error(), "WorkerConfig."+field) {
-			t.Errorf("%+v: error %v, want one that names %s", cfg, err, field)
-		}
-	}
-	if _, err := schedule.NewWorker(nil, "", nil, schedule.WorkerConfig{}); err == nil || strings.Count(err.Error(), "\n") != 2 {
-		t.Errorf("error %v, want three problems", err)
-	}
-}
-
-func TestALeaseIsRenewedUntilTheHandlerHasReturnedAlsoWhileTheWorkerStops(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bench) {
-		t.Helper()
-		c := b.calls()
-		b.add(schedule.Spec{Key: "slow to end"})
-		h := func(_ context.Context, t schedule.Task) schedule.Outcome {
-			c.note(t)
-			<-time.After(10 * time.Minute) // whatever its context says
-			return done
-		}
-		_, stop := b.start(h, schedule.WorkerConfig{})
-		pass(time.Second)
-		go stop()
-		b.start(h, schedule.WorkerConfig{})
-		pass(20 * time.Minute)
-		if n := c.total(); n != 1 {
-			t.Errorf("%d calls, want 1", n)
-		}
-	})
-}
-
-func TestASettlementThatTheDatabaseDoesNotTakeNowIsTriedAgain(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bench) {
-		t.Helper()
-		var file, name string
-		var n int
-		must(t, b.db.QueryRow("PRAGMA database_list").Scan(&n, &name, &file))
-		other, err := sql.Open("sqlite", "file:"+file+"?_txlock=immediate")
-		must(t, err)
-		defer func() { _ = other.Close() }()
-		_, err = b.db.Exec("PRAGMA busy_timeout = 0") // SQLite waits in real time
-		must(t, err)
-		c := b.calls()
-		b.add(schedule.Spec{Key: "a"})
-		b.start(func(_ context.Context, t schedule.Task) schedule.Outcome {
-			c.note(t)
-			<-time.After(time.Second)
-			return done
-		}, schedule.WorkerConfig{})
-		pass(500 * time.Millisecond)
-		tx, err := other.Begin() // keeps everybody else from writing
-		must(t, err)
-		pass(40 * time.Second)
-		must(t, tx.Rollback())
-		pass(2 * time.Minute)
-		if counts, err := b.Counts(t.Context(), queue); err != nil || counts.Of[schedule.Done] != 1 || c.total() != 1 {
-			t.Errorf("%+v, %v after %d calls; want it done after 1", counts, err, c.total())
 		}
 	})
 }
