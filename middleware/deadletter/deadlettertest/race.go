@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -138,5 +139,22 @@ func keyless(f *fixture) {
 	}
 	if r := f.redrive(deadletter.Selection{Filter: &deadletter.Filter{}}); r.Done != 2 || f.waiting() != 2 {
 		f.Errorf("%+v, %d wait", r, f.waiting())
+	}
+}
+
+func largeOnes(f *fixture) {
+	for n := range 4 {
+		l := letter(n)
+		if n < 3 {
+			l.Message.Payload = make([]byte, 5<<20)
+		}
+		f.must(f.store.Put(f.Context(), l))
+	}
+	var steps []int64
+	_, err := f.desk.Redrive(f.Context(), deadletter.RedriveRequest{
+		Selection: deadletter.Selection{Filter: &deadletter.Filter{}}, By: "ann", Progress: func(r deadletter.Result) { steps = append(steps, r.Done) },
+	})
+	if err != nil || !slices.Equal(steps, []int64{1, 2, 4}) {
+		f.Error(steps, err)
 	}
 }

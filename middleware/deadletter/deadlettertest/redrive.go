@@ -304,20 +304,3 @@ func cancels(f *fixture) {
 		f.Errorf("%+v, %d wait", r, f.waiting())
 	}
 }
-
-func largeOnes(f *fixture) {
-	for n := range 4 {
-		l := letter(n)
-		if n < 3 {
-			l.Message.Payload = make([]byte, 5<<20)
-		}
-		f.must(f.store.Put(f.Context(), l))
-	}
-	var steps []int64
-	_, err := f.desk.Redrive(f.Context(), deadletter.RedriveRequest{
-		Selection: deadletter.Selection{Filter: &deadletter.Filter{}}, By: "ann", Progress: func(r deadletter.Result) { steps = append(steps, r.Done) },
-	})
-	if err != nil || fmt.Sprint(steps) != "[1 2 4]" {
-		f.Error(steps, err)
-	}
-}
