@@ -53,10 +53,19 @@ type bounds struct {
 	samples int
 	digest  int
 	labels  int
+	noLink  bool // a link that was cut leads nowhere
 }
 
 // steps are tried in turn until a text fits.
-var steps = []bounds{{4096, 5, 50, 50}, {1024, 5, 50, 50}, {512, 5, 20, 20}, {256, 3, 10, 20}, {128, 1, 5, 10}, {64, 1, 3, 5}, {32, 0, 0, 3}}
+var steps = []bounds{
+	{value: 4096, samples: 5, digest: 50, labels: 50},
+	{value: 1024, samples: 5, digest: 50, labels: 50},
+	{value: 512, samples: 5, digest: 20, labels: 20},
+	{value: 256, samples: 3, digest: 10, labels: 20},
+	{value: 128, samples: 1, digest: 5, labels: 10},
+	{value: 64, samples: 1, digest: 3, labels: 5},
+	{value: 32, labels: 3},
+}
 
 func (t *Template) data(n alert.Notification, b bounds) Data {
 	value := func(s string) string { return t.cfg.Escape(Line(s, b.value)) }
@@ -64,10 +73,11 @@ func (t *Template) data(n alert.Notification, b bounds) Data {
 		Status: string(n.Status), Firing: n.Status != alert.Resolved,
 		Name: value(n.Name), Severity: value(string(n.Severity)), Handler: value(n.Handler), Topic: value(n.Topic),
 		Summary: value(n.Summary), Count: n.Count, New: n.New, First: t.at(n.First), Last: t.at(n.Last), At: t.at(n.At),
-		// A link cut short leads nowhere.
-		Link:   t.cfg.Escape(Line(n.Link, steps[0].value)),
 		Labels: map[string]string{}, Fingerprint: value(n.Fingerprint), Repeat: n.Repeat,
 		Omitted: n.Omitted + max(0, len(n.Digest)-b.digest),
+	}
+	if !b.noLink {
+		d.Link = t.link(n)
 	}
 	if d.Status == "" {
 		d.Status = string(alert.Firing)
@@ -99,6 +109,11 @@ func (t *Template) data(n alert.Notification, b bounds) Data {
 		})
 	}
 	return d
+}
+
+// link is whole, whatever else is shortened.
+func (t *Template) link(n alert.Notification) string {
+	return t.cfg.Escape(Line(n.Link, steps[0].value))
 }
 
 func (t *Template) at(moment time.Time) time.Time {

@@ -17,5 +17,5 @@
 // each is one line of valid UTF-8 and goes through the channel's Config.Escape.
 // Where a text exceeds the limit of its channel, long values are shortened
 // first, then samples left out, and only then its end is cut, never within a
-// rune.
+// rune. A link is whole or left out.
 package template

@@ -80,17 +80,28 @@ func (t *Template) Render(n alert.Notification, limit Limit) string {
 	limit = limit.withDefaults()
 	var out string
 	for _, b := range steps {
-		var err error
-		if out, err = t.execute(t.parsed, n, b); err != nil {
-			if out, err = t.execute(t.fallback, n, b); err != nil {
-				out = n.Name
-			}
-		}
-		if limit.fits(out) {
+		if out = t.write(n, b); limit.fits(out) {
 			return out
 		}
 	}
-	return limit.cut(out)
+	least := steps[len(steps)-1]
+	cut := limit.cut(out)
+	if link := t.link(n); link == "" || !strings.Contains(out, link) || strings.Contains(cut, link) {
+		return cut
+	}
+	least.noLink = true
+	return Cut(t.write(n, least), limit)
+}
+
+func (t *Template) write(n alert.Notification, b bounds) string {
+	out, err := t.execute(t.parsed, n, b)
+	if err == nil {
+		return out
+	}
+	if out, err = t.execute(t.fallback, n, b); err == nil {
+		return out
+	}
+	return Line(n.Name, b.value)
 }
 
 // maxOutput bounds what a template may write, whatever it loops over.

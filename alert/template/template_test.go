@@ -141,6 +141,9 @@ func TestWhatIsTooLongKeepsItsLinkAndWholeRunes(t *testing.T) {
 			}
 		}
 	}
+	if got := render(t, "{{.Name}} {{.Link}} {{.Key}}", n, template.Limit{Max: 50}); got != "message_dead_lettered  order-9" {
+		t.Errorf("a link that does not fit: %q", got)
+	}
 	if got := render(t, "{{.Name}} {{.Handler}} {{.Topic}}", n, template.Limit{Max: 30}); got != "message_dead_lettered shop/…" {
 		t.Errorf("got %q", got)
 	}
