@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,8 +53,8 @@ func TestAFailingChannelIsTriedAgainAfterGrowingPauses(t *testing.T) {
 		begun := time.Now()
 		n.Emit(urgent("down"))
 		pause(t, time.Minute)
-		if len(c.at) != 1 || c.at[0].Sub(begun) != 7*time.Second { // 1 + 2 + 4
-			t.Fatalf("%v", c.at)
+		if len(c.times()) != 1 || c.times()[0].Sub(begun) != 7*time.Second { // 1 + 2 + 4
+			t.Fatalf("%v", c.times())
 		}
 		stop()
 	})
@@ -61,9 +62,9 @@ func TestAFailingChannelIsTriedAgainAfterGrowingPauses(t *testing.T) {
 
 func TestAChannelThatFailsIsReplacedAndTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		healthy := false
+		var healthy atomic.Bool
 		c := &sender{fail: func(int) error {
-			if !healthy {
+			if !healthy.Load() {
 				return errors.New("no route")
 			}
 			return nil
@@ -77,7 +78,7 @@ func TestAChannelThatFailsIsReplacedAndTriedAgain(t *testing.T) {
 		if s := n.Stats(); s.Failed != 1 || s.Sent != 1 {
 			t.Fatalf("%+v", s)
 		}
-		healthy = true
+		healthy.Store(true)
 		pause(t, 5*time.Minute)
 		c.want(t, "firing down 1")
 		for range 5 { // long enough to be told again, by the channel that works
@@ -107,8 +108,8 @@ func TestANotificationThatIsRefusedAsItIsStopsNoOther(t *testing.T) {
 		n.Emit(urgent("next"))
 		pause(t, 10*time.Minute)
 		c.want(t, "firing next 1")
-		if c.tries != 2 || n.Stats().Failed != 1 {
-			t.Fatalf("%d tries, %+v", c.tries, n.Stats())
+		if c.calls() != 2 || n.Stats().Failed != 1 {
+			t.Fatalf("%d tries, %+v", c.calls(), n.Stats())
 		}
 		stop()
 	})
@@ -118,9 +119,9 @@ func TestABrokenChannelIsLeftAloneAndNeverToldOfItself(t *testing.T) {
 	for _, fallback := range []string{"", "spare"} {
 		t.Run("fallback "+fallback, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				mended := false
+				var mended atomic.Bool
 				c := &sender{fail: func(int) error {
-					if !mended {
+					if !mended.Load() {
 						return &alert.SendError{Permanent: true, Err: errors.New("310000 sign not match")}
 					}
 					return nil
@@ -132,8 +133,8 @@ func TestABrokenChannelIsLeftAloneAndNeverToldOfItself(t *testing.T) {
 					n.Emit(urgent(fmt.Sprint(i % 5)))
 					pause(t, time.Minute)
 				}
-				if c.tries < 2 || c.tries > 6 {
-					t.Fatalf("tried %d times in half an hour", c.tries)
+				if c.calls() < 2 || c.calls() > 6 {
+					t.Fatalf("tried %d times in half an hour", c.calls())
 				}
 				told := strings.Join(spare.told(), ",")
 				if strings.Count(told, "firing "+alert.ChannelBrokenName) != 1 || strings.Contains(told, "resolved "+alert.ChannelBrokenName) {
@@ -142,7 +143,7 @@ func TestABrokenChannelIsLeftAloneAndNeverToldOfItself(t *testing.T) {
 				if got := strings.Contains(told, "firing down"); got != (fallback != "") {
 					t.Fatalf("with fallback %q the spare channel was told %q", fallback, told)
 				}
-				mended = true
+				mended.Store(true)
 				pause(t, 20*time.Minute)
 				if told := strings.Join(c.told(), ","); !strings.Contains(told, "down") || strings.Contains(told, alert.ChannelBrokenName) {
 					t.Fatalf("the channel was told %q", told)
@@ -174,15 +175,15 @@ func TestAHeldChannelIsLeftAloneAndThenGetsOneDigest(t *testing.T) {
 			pause(t, 2*time.Second)
 		}
 		pause(t, 9*time.Minute)
-		if c.tries != 1 {
-			t.Fatalf("%d tries while it is held", c.tries)
+		if c.calls() != 1 {
+			t.Fatalf("%d tries while it is held", c.calls())
 		}
 		pause(t, time.Minute)
 		c.want(t, "firing "+alert.DigestName+" 20")
-		if d := c.sent[0].Digest; len(d) != 10 || d[0].Count != 2 || d[0].Severity != alert.Critical || c.sent[0].Severity != alert.Critical {
-			t.Fatalf("%+v", c.sent[0])
+		if d := c.list()[0].Digest; len(d) != 10 || d[0].Count != 2 || d[0].Severity != alert.Critical || c.list()[0].Severity != alert.Critical {
+			t.Fatalf("%+v", c.list()[0])
 		}
-		if at := c.at[0]; at.Before(until) || at.After(until.Add(time.Second)) {
+		if at := c.times()[0]; at.Before(until) || at.After(until.Add(time.Second)) {
 			t.Fatalf("at %s, held until %s", at, until)
 		}
 		stop()
@@ -197,8 +198,8 @@ func TestWhatAChannelCannotTakeNowItTakesAsADigest(t *testing.T) {
 			n.Emit(urgent(fmt.Sprint(i)))
 		}
 		pause(t, 61*time.Second)
-		if len(c.sent) != 6 || len(c.sent[5].Digest) != alert.MaxDigest || c.sent[5].Omitted != 25 || c.sent[5].Count != 45 {
-			t.Fatalf("%q, the last with %d and %d more", c.told(), len(c.sent[5].Digest), c.sent[5].Omitted)
+		if len(c.list()) != 6 || len(c.list()[5].Digest) != alert.MaxDigest || c.list()[5].Omitted != 25 || c.list()[5].Count != 45 {
+			t.Fatalf("%q, the last with %d and %d more", c.told(), len(c.list()[5].Digest), c.list()[5].Omitted)
 		}
 		stop()
 	})
@@ -215,12 +216,12 @@ func TestAnUnlimitedChannelTakesAllAndAChannelHasItsOwnTimes(t *testing.T) {
 			n.Emit(alert.Alert{Name: fmt.Sprint(i)})
 		}
 		pause(t, 10*time.Second)
-		if len(c.sent) != 100 {
-			t.Fatalf("%d of 100", len(c.sent))
+		if len(c.list()) != 100 {
+			t.Fatalf("%d of 100", len(c.list()))
 		}
 		pause(t, 3*time.Minute)
-		if len(c.sent) != 400 || !c.sent[399].Repeat {
-			t.Fatalf("%d, want each of 100 again each minute", len(c.sent))
+		if len(c.list()) != 400 || !c.list()[399].Repeat {
+			t.Fatalf("%d, want each of 100 again each minute", len(c.list()))
 		}
 		stop()
 	})
@@ -271,20 +272,20 @@ func TestTheWatchdogBeatsOnceForAllReplicas(t *testing.T) {
 		_, stopA := start(t, &sender{}, cfg)
 		b, stopB := start(t, &sender{}, cfg)
 		pause(t, 10*time.Minute+30*time.Second)
-		if len(c.sent) != 11 || c.sent[0].Name != alert.WatchdogName || c.sent[0].Status != alert.Firing {
-			t.Fatalf("%d heartbeats in 10 minutes", len(c.sent))
+		if len(c.list()) != 11 || c.list()[0].Name != alert.WatchdogName || c.list()[0].Status != alert.Firing {
+			t.Fatalf("%d heartbeats in 10 minutes", len(c.list()))
 		}
 		stopA()
 		pause(t, 10*time.Minute)
-		if len(c.sent) != 21 || b.Stats().Sent != 0 {
-			t.Fatalf("%d heartbeats in 20 minutes, %+v", len(c.sent), b.Stats())
+		if len(c.list()) != 21 || b.Stats().Sent != 0 {
+			t.Fatalf("%d heartbeats in 20 minutes, %+v", len(c.list()), b.Stats())
 		}
 		stopB()
 		pause(t, time.Hour)
 		_, stop := start(t, &sender{}, cfg)
 		pause(t, 59*time.Second)
-		if len(c.sent) != 22 {
-			t.Fatalf("%d heartbeats", len(c.sent))
+		if len(c.list()) != 22 {
+			t.Fatalf("%d heartbeats", len(c.list()))
 		}
 		stop()
 	})

@@ -17,11 +17,11 @@ func TestWhatGoesOnIsToldAgainAfterRepeatAndWithTheCountSince(t *testing.T) {
 			n.Emit(dead("k"))
 			pause(t, time.Minute)
 		}
-		if len(c.sent) != 2 || !c.sent[1].Repeat || c.at[1].Sub(c.at[0]) != 4*time.Hour || c.sent[1].New != c.sent[1].Count-1 || c.sent[1].Count < 239 {
-			t.Fatalf("%q at %v, new %d", c.told(), c.at, c.sent[1].New)
+		if len(c.list()) != 2 || !c.list()[1].Repeat || c.times()[1].Sub(c.times()[0]) != 4*time.Hour || c.list()[1].New != c.list()[1].Count-1 || c.list()[1].Count < 239 {
+			t.Fatalf("%q at %v, new %d", c.told(), c.times(), c.list()[1].New)
 		}
 		pause(t, 16*time.Minute)
-		if len(c.sent) != 3 || c.sent[2].Status != alert.Resolved {
+		if len(c.list()) != 3 || c.list()[2].Status != alert.Resolved {
 			t.Fatalf("%q", c.told())
 		}
 		stop()
@@ -38,11 +38,11 @@ func TestWhatFlapsIsStillForLongerBeforeItCountsAsResolved(t *testing.T) {
 			n.Resolve(urgent("circuit"))
 			pause(t, 2*time.Minute)
 		}
-		if len(c.sent) > 12 {
-			t.Fatalf("%d notifications in a day", len(c.sent))
+		if len(c.list()) > 12 {
+			t.Fatalf("%d notifications in a day", len(c.list()))
 		}
 		pause(t, 5*time.Hour)
-		if last := c.sent[len(c.sent)-1]; last.Status != alert.Resolved {
+		if last := c.list()[len(c.list())-1]; last.Status != alert.Resolved {
 			t.Fatalf("it ends with %s", last.Status)
 		}
 		stop()
@@ -61,7 +61,7 @@ func TestWhatComesBackSoonAfterItWasQuietMustBeQuietForLonger(t *testing.T) {
 			t.Fatalf("%q", got)
 		}
 		pause(t, 2*time.Hour)
-		if last := c.sent[len(c.sent)-1]; last.Status != alert.Resolved {
+		if last := c.list()[len(c.list())-1]; last.Status != alert.Resolved {
 			t.Fatalf("it ends with %s", last.Status)
 		}
 		stop()
@@ -79,7 +79,7 @@ func TestAGroupIsToldOfWhatIsNewAndWhatIsOverInIt(t *testing.T) {
 		n.Emit(of("points"))
 		pause(t, 30*time.Second)
 		c.want(t, "firing dead 2")
-		if got := c.sent[0]; got.Handler != "" || got.Topic != "orders" {
+		if got := c.list()[0]; got.Handler != "" || got.Topic != "orders" {
 			t.Fatalf("not what they share: %+v", got)
 		}
 		n.Emit(of("stock")) // nothing new

@@ -106,11 +106,8 @@ func (l *lane) work(ctx context.Context, force bool) bool {
 		}
 	}
 	for state, items := range byState(deferred) {
-		if len(items) > 1 {
-			errs = append(errs, l.digest(ctx, state, items, force))
-		} else {
-			fresh = append(items, fresh...)
-		}
+		// One alone too: the others may be in a digest of another replica's by now.
+		errs = append(errs, l.digest(ctx, state, items, force))
 	}
 	away := map[State]bool{} // each call of a state that is away takes its time
 	for _, it := range fresh {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -46,6 +47,31 @@ func (c *sender) Send(ctx context.Context, n alert.Notification) error {
 	}
 	c.sent, c.at = append(c.sent, n), append(c.at, time.Now())
 	return nil
+}
+
+func (c *sender) list() []alert.Notification {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.sent)
+}
+
+func (c *sender) times() []time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.at)
+}
+
+func (c *sender) calls() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.tries
+}
+
+// set changes how it behaves.
+func (c *sender) set(change func(c *sender)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change(c)
 }
 
 // told is what was accepted, in short.
@@ -123,7 +149,7 @@ func TestTenThousandEqualFailuresAreOneNotification(t *testing.T) {
 		}
 		pause(t, time.Hour)
 		c.want(t, "firing dead 10000", "resolved dead 10000")
-		got := c.sent[0]
+		got := c.list()[0]
 		if len(got.Samples) != alert.MaxSamples || got.Samples[0].Key != "0" || got.Samples[4].Key != "9999" || got.Samples[4].Reason != "no stock" {
 			t.Errorf("samples %+v", got.Samples)
 		}
@@ -148,13 +174,13 @@ func TestThereAreAtMostFiveSamplesTheFirstAndTheLast(t *testing.T) {
 			}
 		}
 		pause(t, time.Minute)
-		for _, got := range c.sent {
+		for _, got := range c.list() {
 			s := got.Samples
 			if len(s) != int(min(got.Count, alert.MaxSamples)) || s[0].Key != "0" || s[len(s)-1].Key != fmt.Sprint(got.Count-1) {
 				t.Errorf("of %d: %+v", got.Count, s)
 			}
 		}
-		if len(c.sent) != 12 {
+		if len(c.list()) != 12 {
 			t.Fatalf("%q", c.told())
 		}
 		stop()

@@ -144,8 +144,8 @@ func TestWhatFollowsFromSomethingElseIsInhibited(t *testing.T) {
 			pause(t, time.Minute)
 		}
 		c.want(t, "firing broker_down 1", "firing outbox_lag 1")
-		if c.sent[1].Labels["env"] != "test" {
-			t.Fatalf("%+v", c.sent[1])
+		if c.list()[1].Labels["env"] != "test" {
+			t.Fatalf("%+v", c.list()[1])
 		}
 		n.Resolve(labelled("broker_down", alert.Critical, prod))
 		for range 10 { // the child goes on without it
@@ -199,7 +199,7 @@ func TestEscalationByAgeGoesToTheNextChannelAndEndsThereToo(t *testing.T) {
 		}
 		phone.want(t, "firing down 1")
 		boss.want(t, "firing down 1")
-		if d := boss.at[0].Sub(phone.at[0]); d != 20*time.Minute {
+		if d := boss.times()[0].Sub(phone.times()[0]); d != 20*time.Minute {
 			t.Fatalf("the second %s after the first", d)
 		}
 		n.Resolve(down)
@@ -236,8 +236,8 @@ func TestAConditionIsCountedOnceHoweverOftenItIsTold(t *testing.T) {
 			pause(t, time.Minute)
 		}
 		c.want(t, "firing full 1")
-		if c.sent[0].Link != "https://ops.example/"+a.Fingerprint() || c.sent[0].Fingerprint != a.Fingerprint() {
-			t.Fatalf("%+v", c.sent[0])
+		if c.list()[0].Link != "https://ops.example/"+a.Fingerprint() || c.list()[0].Fingerprint != a.Fingerprint() {
+			t.Fatalf("%+v", c.list()[0])
 		}
 		stop()
 	})
@@ -252,7 +252,7 @@ func TestLongAndInvalidTextsAreShortenedAndMended(t *testing.T) {
 			Reason: strings.Repeat("r", 100_000), Labels: map[string]string{"a\x00": "b\xff"},
 		})
 		pause(t, time.Second)
-		if len(c.sent) != 1 || len(c.sent[0].Summary) > 1024 || len(c.sent[0].Samples[0].Key) > 256 || len(c.sent[0].Samples[0].Reason) > 512 {
+		if len(c.list()) != 1 || len(c.list()[0].Summary) > 1024 || len(c.list()[0].Samples[0].Key) > 256 || len(c.list()[0].Samples[0].Reason) > 512 {
 			t.Fatalf("%q", c.told())
 		}
 		stop()

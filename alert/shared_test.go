@@ -136,12 +136,12 @@ func TestTwoReplicasNeverExceedAChannelsRate(t *testing.T) {
 			}
 		}
 		pause(t, 10*time.Minute)
-		if most := busiest(slices.Clone(c.at)); most > 18 || most < 10 {
+		if most := busiest(c.times()); most > 18 || most < 10 {
 			t.Fatalf("%d notifications within a minute", most)
 		}
 		// Nobody is left out: each of the 600 is told by itself or in a digest.
 		single, digested, digests := 0, 0, 0
-		for _, n := range c.sent {
+		for _, n := range c.list() {
 			if len(n.Digest) > 0 {
 				digests++
 				digested += len(n.Digest) + n.Omitted
@@ -193,9 +193,7 @@ func TestKilledBetweenSendAndSaveRepeatsAtMostOnce(t *testing.T) {
 		first.Emit(urgent("down"))
 		synctest.Wait()
 		c.want(t, "firing down 1")
-		c.mu.Lock()
-		c.fail = nil
-		c.mu.Unlock()
+		c.set(func(c *sender) { c.fail = nil })
 		kill()
 		<-ended
 
@@ -232,7 +230,7 @@ func TestARestartForgetsNothing(t *testing.T) {
 		}
 		n.Emit(urgent("down"))
 		pause(t, time.Second)
-		if len(c.sent) != 4 {
+		if len(c.list()) != 4 {
 			t.Fatalf("%q", c.told())
 		}
 		stop()

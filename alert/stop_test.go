@@ -20,10 +20,10 @@ func TestStoppingTellsWhatWaitsWithinItsTime(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := n.Run(ctx); err != nil || len(c.sent) != 5 {
+		if err := n.Run(ctx); err != nil || len(c.list()) != 5 {
 			t.Fatalf("%q, %v", c.told(), err)
 		}
-		c.block = make(chan struct{}) // and now it hangs
+		c.set(func(c *sender) { c.block = make(chan struct{}) }) // and now it hangs
 		n.Emit(urgent("hangs"))
 		begun := time.Now()
 		if err := n.Run(ctx); err != nil || time.Since(begun) > 6*time.Second {
@@ -40,7 +40,7 @@ func TestStoppingWithMoreThanTheRateTellsTheRestInOneDigest(t *testing.T) {
 			n.Emit(alert.Alert{Name: fmt.Sprint(i)})
 		}
 		stop()
-		if len(c.sent) != 1 || len(c.sent[0].Digest) != alert.MaxDigest || c.sent[0].Omitted != 80 || c.sent[0].Count != 100 {
+		if len(c.list()) != 1 || len(c.list()[0].Digest) != alert.MaxDigest || c.list()[0].Omitted != 80 || c.list()[0].Count != 100 {
 			t.Fatalf("%q", c.told())
 		}
 		if s := n.Stats(); s.Sent != 1 || s.Digested != 100 {
@@ -62,8 +62,8 @@ func TestStoppingInterruptsASendAndAPause(t *testing.T) {
 		n.Emit(urgent("down"))
 		synctest.Wait() // in its pause
 		stop()
-		if len(c.sent) != 1 || time.Since(begun) != 0 {
-			t.Fatalf("%d sent after %s", len(c.sent), time.Since(begun))
+		if len(c.list()) != 1 || time.Since(begun) != 0 {
+			t.Fatalf("%d sent after %s", len(c.list()), time.Since(begun))
 		}
 	})
 }

@@ -52,9 +52,9 @@ func eachServer(t *testing.T, fn func(t *testing.T, db *sql.DB, d sqldialect.Dia
 
 func connect(tb testing.TB, d sqldialect.Dialect) *sql.DB {
 	tb.Helper()
-	driver, dsn := "pgx", ""
+	var driver, dsn string
 	if d == sqldialect.PostgreSQL {
-		dsn = server(tb, "POSTGRES_URL").String()
+		driver, dsn = "pgx", server(tb, "POSTGRES_URL").String()
 	} else {
 		u := server(tb, "MYSQL_URL")
 		cfg := mysql.NewConfig()
