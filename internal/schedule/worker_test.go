@@ -166,8 +166,8 @@ func TestConcurrencyAndPlacesOfATargetAreBounded(t *testing.T) {
 		t.Helper()
 		var mu sync.Mutex
 		now, most, all, mostOfAll := map[string]int{}, map[string]int{}, 0, 0
-		for i := range 30 {
-			b.add(schedule.Spec{Target: "a", Key: fmt.Sprint(i)}, schedule.Spec{Target: "b", Key: fmt.Sprint(i)})
+		for i := range 60 {
+			b.add(schedule.Spec{Target: fmt.Sprint("t", i%3), Key: fmt.Sprint(i)})
 		}
 		b.start(func(_ context.Context, t schedule.Task) schedule.Outcome {
 			mu.Lock()
@@ -181,10 +181,10 @@ func TestConcurrencyAndPlacesOfATargetAreBounded(t *testing.T) {
 			now[t.Target]--
 			all--
 			return done
-		}, schedule.WorkerConfig{Concurrency: 5, PerTarget: 3})
+		}, schedule.WorkerConfig{Concurrency: 5, PerTarget: 2})
 		pass(20 * time.Second)
-		if most["a"] != 3 || most["b"] != 3 || mostOfAll != 5 {
-			t.Errorf("at most %v at a time, %d in all; want 3 of each, 5 in all", most, mostOfAll)
+		if most["t0"] != 2 || most["t1"] != 2 || most["t2"] != 2 || mostOfAll != 5 {
+			t.Errorf("at most %v at a time, %d in all; want 2 of each, 5 in all", most, mostOfAll)
 		}
 		if counts, err := b.Counts(t.Context(), queue); err != nil || counts.Of[schedule.Done] != 60 {
 			t.Errorf("%+v, %v: want all done", counts, err)
