@@ -1,9 +1,10 @@
 // Package sluicegate makes the handlers of a Watermill router consistent.
 //
 // A Stack puts a chain of middlewares around each handler: the effect of a
-// message happens once, failures are tried again in fresh transactions, what is
-// hopeless is set aside with its bytes and every attempt, a person is told once,
-// and a shutdown is not a failure. Package forwarder is the other half: the
+// message happens once, failures are tried again in fresh transactions, at once and
+// then, parked in the database, for an hour or for days, an outage is not a failure,
+// what is hopeless is set aside with its bytes and every attempt, a person is told
+// once, and a shutdown is not a failure. Package forwarder is the other half: the
 // outbox through which messages leave in the transaction of whoever writes them.
 //
 //	stack, err := sluicegate.New(db, sluicegate.Config{})
@@ -24,7 +25,7 @@
 // # Ack and nack
 //
 // A message is acked after its effect has committed, after it was found to be a
-// duplicate, or after it was stored as a dead letter. It is nacked, without
-// having spent an attempt, where a dependency of ours could not be reached or the
-// process is shutting down. Nothing else happens to a message.
+// duplicate, or after it was stored: parked, or as a dead letter. It is nacked,
+// without having spent an attempt, where a dependency of ours could not be reached or
+// the process is shutting down. Nothing else happens to a message.
 package sluicegate

@@ -119,6 +119,14 @@ func redisAt(t *testing.T, prefix string) *redisstore.Store {
 // started is a stack with one handler at work behind a memory broker.
 func start(t *testing.T, p place, cfg sluicegate.Config, install func(s *sluicegate.Stack, r *message.Router, b *broker.Broker) error) *broker.Broker {
 	t.Helper()
+	return startBy(t, p, cfg, func(ctx context.Context, s *sluicegate.Stack, r *message.Router) error { return s.Run(ctx, r) }, install)
+}
+
+// startBy is start with another way to run the router.
+func startBy(t *testing.T, p place, cfg sluicegate.Config, run func(context.Context, *sluicegate.Stack, *message.Router) error,
+	install func(s *sluicegate.Stack, r *message.Router, b *broker.Broker) error,
+) *broker.Broker {
+	t.Helper()
 	s, err := sluicegate.New(p.db, cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -136,7 +144,7 @@ func start(t *testing.T, p place, cfg sluicegate.Config, install func(s *sluiceg
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx, r) }()
+	go func() { done <- run(ctx, s, r) }()
 	<-r.Running()
 	t.Cleanup(func() {
 		cancel()

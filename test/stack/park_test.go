@@ -159,6 +159,9 @@ func TestHeldMessagesOfAKeyKeepTheirOrderOnARealDatabase(t *testing.T) {
 				t.Errorf("applied %s, want %s", got, want)
 			}
 		}
+		if err := rows.Err(); err != nil {
+			t.Error(err)
+		}
 	})
 }
 
@@ -179,7 +182,7 @@ func TestAProcessKilledBetweenEffectAndSettleLeavesOneEffect(t *testing.T) {
 		if cfg.Store != nil {
 			store, cfg.Store = "redis", redisAt(t, p.prefix)
 		}
-		child := exec.Command(os.Args[0], "-test.run", "^"+t.Name()[:strings.IndexByte(t.Name(), '/')]+"$", "-test.timeout", "60s") //nolint:gosec,noctx // this test itself
+		child := exec.Command(os.Args[0], "-test.run", "^"+t.Name()[:strings.IndexByte(t.Name(), '/')]+"$", "-test.timeout", "60s")
 		child.Env = append(os.Environ(), childVariable+"="+where+" "+store+" "+p.prefix)
 		out, err := child.CombinedOutput()
 		var exit *exec.ExitError
@@ -230,7 +233,7 @@ func parkAndDie(t *testing.T, child string) {
 	}
 	cfg.Observe = func(e sluicegate.Event) {
 		if e.Kind == sluicegate.Handled { // told after the commit, before the chain returns
-			os.Exit(killed)
+			os.Exit(killed) //nolint:revive // as a kill does: nothing after it
 		}
 	}
 	s, err := sluicegate.New(p.db, cfg)
