@@ -10,6 +10,7 @@ import (
 	"github.com/sluicegate/sluicegate/internal/failure"
 	"github.com/sluicegate/sluicegate/middleware/alerting"
 	"github.com/sluicegate/sluicegate/middleware/deadletter"
+	"github.com/sluicegate/sluicegate/middleware/expiry"
 	"github.com/sluicegate/sluicegate/middleware/idempotency"
 	"github.com/sluicegate/sluicegate/middleware/outputs"
 	"github.com/sluicegate/sluicegate/middleware/recovery"
@@ -40,6 +41,7 @@ func (s *Stack) chain(handler, output string, plan *batchPlan) (message.HandlerM
 	if s.parker != nil {
 		b.add(KindPark)(s.parker.Middleware, nil)
 	}
+	b.add(KindExpiry)(expiry.New(expiry.Config{Observe: s.observe}))
 	if s.cfg.strength() == SQL {
 		b.sql()
 	} else {

@@ -38,6 +38,7 @@ const (
 	DeadLettered = event.DeadLettered // a message was set aside
 	Parked       = event.Parked       // a message was stored, to be tried later
 	Resumed      = event.Resumed      // a parked message is tried again
+	Expired      = event.Expired      // a message was acked unhandled, its time was over
 	Returned     = event.Returned     // a message went back without an attempt
 	Split        = event.Split        // a batch failed; its messages are handled one by one
 	Handled      = event.Handled      // an effect is there

@@ -18,6 +18,7 @@ const (
 	KindAlerting    Kind = "alerting"
 	KindDeadLetter  Kind = "dead letter"
 	KindPark        Kind = "park"
+	KindExpiry      Kind = "expiry"
 	KindOutputs     Kind = "outputs"
 	KindIdempotency Kind = "idempotency"
 	KindBatch       Kind = "batch"
@@ -53,7 +54,7 @@ var ErrOrder = errors.New("wrong order of middlewares")
 // orders holds the one right order for each strength. The reasons:
 // the dead letter sees what all else could not cure, and alerting what even it
 // could not; parking sees what the attempts at once could not, the publishing of
-// outputs included; a batch that fails goes the way of single messages, all of it, so it
+// outputs included; what has expired is not attempted, and one that is parked ends there; a batch that fails goes the way of single messages, all of it, so it
 // stands outside of that; a retry outside the
 // transaction gives each attempt a fresh one; outputs of the sql strength are
 // written in the transaction; outputs of the claimed strength are published
@@ -61,8 +62,8 @@ var ErrOrder = errors.New("wrong order of middlewares")
 // one claim covers all attempts; a circuit is asked before each attempt, with no
 // transaction open, and outages are recognised where a failing commit is seen too; time-out and recovery end one attempt.
 var orders = map[Strength][]Kind{
-	SQL:     {KindTrace, KindAlerting, KindDeadLetter, KindPark, KindBatch, KindRetry, KindCircuit, KindUnavailable, KindTransaction, KindOutputs, KindTimeout, KindRecovery},
-	Claimed: {KindTrace, KindAlerting, KindDeadLetter, KindPark, KindOutputs, KindIdempotency, KindRetry, KindCircuit, KindUnavailable, KindTimeout, KindRecovery},
+	SQL:     {KindTrace, KindAlerting, KindDeadLetter, KindPark, KindExpiry, KindBatch, KindRetry, KindCircuit, KindUnavailable, KindTransaction, KindOutputs, KindTimeout, KindRecovery},
+	Claimed: {KindTrace, KindAlerting, KindDeadLetter, KindPark, KindExpiry, KindOutputs, KindIdempotency, KindRetry, KindCircuit, KindUnavailable, KindTimeout, KindRecovery},
 }
 
 // Compose joins layers, outermost first, into one middleware. It refuses, with

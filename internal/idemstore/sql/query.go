@@ -11,8 +11,13 @@ import (
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
 )
 
-// nowMark stands for the clock in a query.
-const nowMark = "{now}"
+// nowMark stands for the clock in a query, instantMark for one that stands still
+// while the statement runs, and limitMark for how many rows.
+const (
+	nowMark     = "{now}"
+	instantMark = "{instant}"
+	limitMark   = "{limit}"
+)
 
 // A row's own times in an INSERT are relative: the database adds its clock.
 type queries struct {
@@ -41,7 +46,7 @@ func newQueries(d sqldialect.Dialect, table string) queries {
 			" WHERE handler = ? AND message_key = ? AND token = ? AND status IN ('processing', 'resumed')" + live,
 	}
 	q.insertTx = q.insert
-	over := " WHERE expires_at > 0 AND expires_at <= {now} ORDER BY expires_at LIMIT ?"
+	over := " WHERE expires_at > 0 AND expires_at <= " + instantMark + " ORDER BY expires_at LIMIT " + limitMark
 	switch d {
 	case sqldialect.PostgreSQL:
 		// A concurrent claim of the same key answers at once in place of
