@@ -39,16 +39,14 @@ type Sweep struct {
 // Drain calls remove until it finds less than a batch, or ctx ends, or it
 // fails. It returns how many rows were removed.
 func Drain(ctx context.Context, limit int, remove Remove) (removed int64, err error) {
-	for ctx.Err() == nil {
+	for rested := ctx.Err() == nil; rested; {
 		began := time.Now()
 		n, err := remove(ctx, limit)
 		removed += n
 		if err != nil || n < int64(limit) {
 			return removed, err
 		}
-		if backoff.Wait(ctx, rest*time.Since(began)) != nil {
-			break
-		}
+		rested = backoff.Wait(ctx, rest*time.Since(began)) == nil
 	}
 	return removed, nil
 }
