@@ -78,6 +78,7 @@ func delayed(tb testing.TB, h Harness) {
 			tb.Errorf("the payload of %s arrived as %#v", d.msg.UUID, d.msg.Payload)
 		}
 	}
+	b.eventually("the relay counts what it has moved", func() bool { return r.Stats().Moved >= 3 }) // after the rows are settled
 	if got := r.Stats().Moved; got != 3 {
 		tb.Errorf("the relay counts %d moved, want 3", got)
 	}
@@ -205,9 +206,13 @@ func delayedOnce(tb testing.TB, h Harness) {
 	b.ripen()
 	b.eventually("all have entered and left", func() bool { return b.waiting() == 0 && b.undelivered() == 0 })
 	moved := int64(0)
-	for _, r := range relays {
-		moved += r.Stats().Moved
-	}
+	b.eventually("the relays count what they have moved", func() bool { // after the rows are settled
+		moved = 0
+		for _, r := range relays {
+			moved += r.Stats().Moved
+		}
+		return moved >= n
+	})
 	if moved != n || b.history("delivered") != n || broker.count() != n {
 		tb.Errorf("%d entered, %d in the history, %d arrived; want %d each", moved, b.history("delivered"), broker.count(), n)
 	}

@@ -60,6 +60,7 @@ func parkedFails(tb testing.TB, h Harness) {
 	r := b.relay(reachable{newBatched(broker)}, parking(7))
 	b.put("orders", keyed("a", 0))
 	b.eventually("it is set aside", func() bool { return b.history("failed") == 1 })
+	b.eventually("the relay counts it", func() bool { return r.Stats().Failed >= 1 }) // after the row is settled
 	if n := b.count("SELECT attempts FROM " + b.hist); n != 7 || tries.Load() != 7 || r.Stats().Parked != 4 || r.Stats().Failed != 1 {
 		tb.Errorf("%d attempts in the history, %d tries, parked %d times, %d failed; want 7, 7, 4, 1", n, tries.Load(), r.Stats().Parked, r.Stats().Failed)
 	}

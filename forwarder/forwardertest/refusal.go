@@ -62,6 +62,7 @@ func refusedForGood(tb testing.TB, h Harness) {
 		if !strings.HasPrefix(text, "bad") || len(text) > 2010 || !utf8.ValidString(text) {
 			tb.Errorf("the error text has %d bytes, valid: %v", len(text), utf8.ValidString(text))
 		}
+		b.eventually("the relay counts it", func() bool { return r.Stats().Failed >= 1 }) // after the row is settled
 		if r.Stats().Failed != 1 {
 			tb.Errorf("the relay counts %d failed, want 1", r.Stats().Failed)
 		}
