@@ -21,7 +21,7 @@ const heapLimit = 32 << 20
 func TestARedriveOfManyRunsInBoundedMemory(t *testing.T) {
 	for _, d := range []sqldialect.Dialect{sqldialect.PostgreSQL, sqldialect.MySQL, sqldialect.SQLite} {
 		t.Run(d.String(), func(t *testing.T) {
-			n := 5_000
+			n := 2_000
 			if os.Getenv(largeVariable) != "" {
 				n = 100_000
 			}
