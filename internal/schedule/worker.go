@@ -3,7 +3,6 @@ package schedule
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sluicegate/sluicegate/internal/backoff"
+	"github.com/sluicegate/sluicegate/internal/janitor"
 )
 
 // Worker claims the due tasks of a queue and works them off. Any number of
@@ -232,19 +232,13 @@ func (w *Worker) pruneLoop(ctx context.Context) {
 			if r.OlderThan < 0 {
 				continue
 			}
-			if err := w.prune(ctx, r); err != nil && ctx.Err() == nil && !errors.Is(err, ErrContended) {
+			_, err := janitor.Drain(ctx, pruneBatch, func(ctx context.Context, limit int) (int64, error) {
+				r.Batch = limit
+				return w.s.Prune(ctx, r)
+			})
+			if err != nil && ctx.Err() == nil && !errors.Is(err, ErrContended) {
 				w.log.Warn("worker could not remove old tasks", "error", err)
 			}
 		}
 	}
-}
-
-func (w *Worker) prune(ctx context.Context, r PruneRequest) error {
-	for ctx.Err() == nil {
-		n, err := w.s.Prune(ctx, r)
-		if err != nil || n < pruneBatch {
-			return err
-		}
-	}
-	return fmt.Errorf("stopped: %w", ctx.Err())
 }
