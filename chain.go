@@ -41,7 +41,7 @@ func (s *Stack) chain(handler, output string, plan *batchPlan) (message.HandlerM
 	if s.parker != nil {
 		b.add(KindPark)(s.parker.Middleware, nil)
 	}
-	b.add(KindExpiry)(expiry.New(expiry.Config{Observe: s.observe}))
+	b.add(KindExpiry)(expiry.New(expiry.Config{Record: s.letGo, Observe: s.observe}))
 	if s.cfg.strength() == SQL {
 		b.sql()
 	} else {

@@ -41,6 +41,7 @@ type Delivery struct {
 	current  int
 	replayed bool
 	resumed  bool
+	expired  bool
 	base     int // attempts made before the message was parked and while it was
 	outgoing []func(*message.Message)
 	received *Snapshot
@@ -231,3 +232,23 @@ func Ensure(msg *message.Message) (d *Delivery, undo func()) {
 }
 
 func nothing() {}
+
+// Expire says that the time of the message was over before it was handled.
+func (d *Delivery) Expire() {
+	if d == nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.expired = true
+}
+
+// Expired reports whether Expire was called.
+func (d *Delivery) Expired() bool {
+	if d == nil {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.expired
+}

@@ -1,6 +1,8 @@
 package expiry
 
 import (
+	"context"
+	"fmt"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -21,6 +23,10 @@ type Observer = event.Observer
 type Config struct {
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
+	// Record is called with the message's context before an expired message is acked; its
+	// error is returned, and the message is not acked then. Default: nothing is
+	// recorded.
+	Record func(ctx context.Context) error
 	// Observe is told Expired for each message that was not handled. Default:
 	// nobody.
 	Observe Observer
@@ -39,6 +45,12 @@ func New(cfg Config) (message.HandlerMiddleware, error) {
 			}
 			d, undo := delivery.Ensure(msg)
 			defer undo()
+			d.Expire()
+			if cfg.Record != nil {
+				if err := cfg.Record(msg.Context()); err != nil {
+					return nil, fmt.Errorf("record that a message has expired: %w", err)
+				}
+			}
 			cfg.Observe.Emit(Event{Kind: event.Expired, Handler: d.Scope(), Topic: d.Topic, Key: d.Key(), MessageID: msg.UUID})
 			return nil, nil
 		}

@@ -101,6 +101,9 @@ func (r *resumption) handle(next message.HandlerFunc, msg *message.Message, d *d
 	switch {
 	case err == nil:
 		r.outcome.Status, r.outcome.Error = schedule.Done, ""
+		if d.Expired() {
+			r.outcome.Status = schedule.Expired
+		}
 		if len(d.Attempts()) > before {
 			r.outcome.Attempts++
 		}
