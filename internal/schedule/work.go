@@ -131,6 +131,9 @@ func (w *Worker) settle(ctx context.Context, t Task, o Outcome, cutOff, lost boo
 		}
 		switch {
 		case err == nil:
+			if w.soon(t, o, cutOff) {
+				w.Wake()
+			}
 			return
 		case errors.Is(err, ErrStale) && (lost || n > 1):
 			return // lost, which was told; or settled by a try whose answer was lost
@@ -141,4 +144,13 @@ func (w *Worker) settle(ctx context.Context, t Task, o Outcome, cutOff, lost boo
 			return
 		}
 	}
+}
+
+// soon reports whether the settlement of t has made something due before the worker, which may be
+// asleep by now, would look again: t itself, or the next of its group.
+func (w *Worker) soon(t Task, o Outcome, cutOff bool) bool {
+	if o.Status.Finished() {
+		return t.Group != ""
+	}
+	return !cutOff && o.Delay < w.cfg.PollMax
 }
