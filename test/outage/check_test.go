@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// recovery is how the relay came to terms with what had waited.
-type recovery struct {
+// comeback is how the relay came to terms with what had waited.
+type comeback struct {
 	first, all time.Duration // until the first left, and from then on until all had
 	rate       float64
 	measured   bool // it was enough to speak of a rate
@@ -15,7 +15,7 @@ type recovery struct {
 
 // catchUp waits until the relay has sent what waited when the broker came back. More comes
 // meanwhile, so it counts by ids.
-func (p place) catchUp(t *testing.T, waiting int) (r recovery) {
+func (p place) catchUp(t *testing.T, waiting int) (r comeback) {
 	t.Helper()
 	last := p.count(t, "SELECT COALESCE(MAX(id), 0) FROM "+p.table("outbox"))
 	left := func() int {
@@ -56,5 +56,29 @@ func (p place) check(t *testing.T, committed int) {
 	}
 	if n := p.count(t, "SELECT COUNT(*) FROM "+p.table("task")); n == 0 {
 		t.Error("no message was parked: the test shows less than it says")
+	}
+}
+
+// describe logs how far things have come.
+func (p place) describe(t *testing.T, committed int) {
+	t.Helper()
+	t.Logf("%d committed", committed)
+	for _, query := range []string{
+		"SELECT 'applied by ' || service, COUNT(*) FROM " + p.table("applied") + " GROUP BY service",
+		"SELECT 'in the outbox', COUNT(*) FROM " + p.table("outbox"),
+		"SELECT 'history ' || status, COUNT(*) FROM " + p.table("outbox_history") + " GROUP BY status",
+		"SELECT 'task ' || status || ' of ' || target || ': ' || error, COUNT(*) FROM " + p.table("task") + " GROUP BY status, target, error",
+		"SELECT 'inbox ' || status || ' of ' || handler, COUNT(*) FROM " + p.table("inbox") + " GROUP BY status, handler",
+	} {
+		rows, err := p.db.Query(query)
+		must(t, err)
+		for rows.Next() {
+			var what string
+			var n int
+			must(t, rows.Scan(&what, &n))
+			t.Logf("%s: %d", what, n)
+		}
+		must(t, rows.Err())
+		must(t, rows.Close())
 	}
 }

@@ -1,4 +1,5 @@
-// Package outage_test holds the tests of what is taken for the absence of a
+// Package outage_test takes away what the layers depend on, the broker under load among it, and
+// holds the tests of what is taken for the absence of a
 // dependency that need the clients of servers, and of what a chain makes of it.
 package outage_test
 
@@ -23,7 +24,10 @@ import (
 	"github.com/sluicegate/sluicegate/middleware/unavailable"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// go-metrics, which sarama uses, keeps one goroutine for good.
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
+}
 
 // closed returns an address at which nobody listens.
 func closed(t *testing.T) string {

@@ -58,6 +58,11 @@ func TestABrokerThatIsAwayForLongCostsNothing(t *testing.T) {
 	w.during(t, after)
 	committed := w.stop()
 	began = time.Now()
+	defer func() {
+		if t.Failed() {
+			p.describe(t, committed)
+		}
+	}()
 	eventually(t, catchUp, "everything is applied by both services", func() bool { return p.applied(t) >= 2*committed })
 	t.Logf("away for %v at %d messages/s; %d waited; the first left %v after the broker was back, all of them %v later, %.0f/s; the last of %d was applied %v after the load had ended",
 		away.Round(time.Second), loadRate, waiting, back.first.Round(time.Millisecond), back.all.Round(time.Millisecond), back.rate, committed, time.Since(began).Round(time.Millisecond))

@@ -16,7 +16,7 @@ import (
 // serialises on them.
 const (
 	writers    = 4
-	keysOfEach = 10
+	keysOfEach = 250
 )
 
 // writing is a load that goes on until it is stopped.
