@@ -50,7 +50,18 @@ func CheckTerm(what string, d time.Duration) error {
 	return nil
 }
 
-func plain(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
+// plain reports whether every database can hold s as it is.
+func plain(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= utf8.RuneSelf:
+			return utf8.ValidString(s) && !strings.Contains(s, "\x00")
+		case c == 0:
+			return false
+		}
+	}
+	return true
+}
 
 // Normalize checks c and returns it with its key normalized.
 func (c Claim) Normalize() (Claim, error) {

@@ -50,7 +50,7 @@ func (s *Store) Claim(ctx context.Context, c idemstore.Claim) (rec idemstore.Rec
 	if err != nil {
 		return idemstore.Record{}, err
 	}
-	err = s.change(ctx, c.Key, func(r idemstore.Row, now int64) (idemstore.Row, error) {
+	err = s.apply(ctx, c.Key, func(r idemstore.Row, now int64) (idemstore.Row, error) {
 		r, rec = r.Claim(c, now)
 		return r, nil
 	})
@@ -100,6 +100,11 @@ func (s *Store) change(ctx context.Context, k idemstore.Key, fn func(idemstore.R
 	if err != nil {
 		return err
 	}
+	return s.apply(ctx, k, fn)
+}
+
+// apply is change for a key that is normalized.
+func (s *Store) apply(ctx context.Context, k idemstore.Key, fn func(idemstore.Row, int64) (idemstore.Row, error)) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}

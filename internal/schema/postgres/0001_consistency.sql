@@ -32,7 +32,8 @@ CREATE TABLE IF NOT EXISTS {outbox_history} (
   settled_at   BIGINT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS "{prefix}outbox_history_settled" ON {outbox_history} (status, settled_at);
-CREATE INDEX IF NOT EXISTS "{prefix}outbox_history_uuid" ON {outbox_history} (message_uuid);
+-- By hash: it answers whether a message was sent, and costs a third of what a tree does to keep.
+CREATE INDEX IF NOT EXISTS "{prefix}outbox_history_uuid" ON {outbox_history} USING hash (message_uuid);
 
 CREATE TABLE IF NOT EXISTS {lease} (
   name       VARCHAR(128) PRIMARY KEY,
