@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/sluicegate/sluicegate/forwarder"
 	"github.com/sluicegate/sluicegate/internal/event"
@@ -29,6 +30,7 @@ type Stack struct {
 	table    *park.Table          // nil where nothing is parked
 	parker   *park.Parker         // nil where nothing is parked
 	observe  event.Observer
+	lost     atomic.Int64      // leases
 	circuits *circuit.Circuits // nil where there are none
 	janitor  *janitor.Janitor  // nil where nothing is removed
 	gate     *gate
@@ -46,6 +48,7 @@ func New(db *sql.DB, cfg Config) (*Stack, error) {
 		return nil, err
 	}
 	s := &Stack{cfg: cfg, gate: newGate(cfg.DrainTimeout), observe: event.Observer(cfg.Observe)}
+	s.countLost()
 	if err := errors.Join(s.openTables(db), s.openLetters(db), s.addAlerts(), s.openPark(db), s.openCircuits(), s.openRetention(db)); err != nil {
 		return nil, err
 	}

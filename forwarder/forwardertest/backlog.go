@@ -12,6 +12,7 @@ import (
 
 var backlogCases = []Case{
 	{Name: "a backlog with holes is drained in order past a message that is refused", Run: holes},
+	{Name: "what waits is counted, and for how long it has waited", Run: counted},
 	{Name: "a row that commits late while a backlog is drained keeps its place", Concurrent: true, Run: lateInBacklog},
 }
 
@@ -119,4 +120,28 @@ func lateInBacklog(tb testing.TB, h Harness) {
 	if r.Stats().Stretches == 0 {
 		tb.Error("nothing was read in stretches: this run shows nothing")
 	}
+}
+
+// counted looks before, while and after something waits.
+func counted(tb testing.TB, h Harness) {
+	b := open(tb, h)
+	look := func(want int64, low, high time.Duration) {
+		tb.Helper()
+		got, err := b.Backlog(b.ctx)
+		must(tb, err)
+		if got.Messages != want || got.Oldest < low || got.Oldest > high {
+			tb.Errorf("%+v, want %d messages, the oldest of an age in %v to %v", got, want, low, high)
+		}
+	}
+	look(0, 0, 0)
+	began := time.Now()
+	b.put("orders", keyed("a", 0), keyed("a", 1))
+	b.put("orders", keyed("b", 0))
+	look(3, 0, time.Since(began)+time.Second)
+	_, err := b.db.ExecContext(b.ctx, "UPDATE "+b.outbox+" SET created_at = created_at - 60000000 WHERE message_key = 'a'")
+	must(tb, err)
+	look(3, time.Minute, time.Minute+time.Since(began)+time.Second)
+	b.relay(newBatched(&fakeBroker{}), quick())
+	b.drained()
+	look(0, 0, 0)
 }
