@@ -70,7 +70,7 @@ func parse(n int, s string, prefixes ...string) (key, error) {
 		}
 		raw, err := base64.StdEncoding.DecodeString(encoded)
 		if err != nil {
-			return key{}, fmt.Errorf("number %d: what follows %s is not base64", n, prefix)
+			return key{}, fmt.Errorf("what follows %s in number %d is not base64", prefix, n)
 		}
 		return decode(n, prefix, raw)
 	}

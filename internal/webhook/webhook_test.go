@@ -172,7 +172,7 @@ func TestKeysThatCannotBeUsedAreRefusedByNumberAndNotShown(t *testing.T) {
 		{[]string{short}, "number 1 does not begin with whsec_ or whsk_"},
 		{[]string{secret, "whsec_" + short}, "number 2 has 23 bytes; it must have 24 to 64"},
 		{[]string{"whsec_" + base64.StdEncoding.EncodeToString(make([]byte, 65))}, "number 1 has 65 bytes"},
-		{[]string{"whsec_" + short + "!"}, "number 1: what follows whsec_ is not base64"},
+		{[]string{"whsec_" + short + "!"}, "what follows whsec_ in number 1 is not base64"},
 		{[]string{"whsk_" + short}, "number 1 has 23 bytes; a private key has 32 or 64"},
 		{[]string{"whsk_" + base64.StdEncoding.EncodeToString(half)}, "public half"},
 		{[]string{public}, "cannot sign"},
