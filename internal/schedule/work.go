@@ -44,7 +44,9 @@ func (w *Worker) work(ctx context.Context, t Task, claimed time.Time) {
 		defer close(renewed)
 		w.renew(rctx, cancel, t, claimed)
 	}()
-	o, err := w.call(hctx, t)
+	place := &aside{w: w}
+	o, err := w.call(context.WithValue(hctx, asideKey{}, place), t)
+	place.ended()
 	returned()
 	<-renewed
 	lost := errors.Is(context.Cause(hctx), ErrStale)

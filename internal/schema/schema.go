@@ -36,6 +36,10 @@ const (
 	QueuePending  = "queue_pending"
 	Task          = "task"
 	Alert         = "alert"
+	NotifyTarget  = "notify_target"
+	NotifyMessage = "notify_message"
+	NotifyAttempt = "notify_attempt"
+	NotifyAction  = "notify_action"
 	migrationsTab = "migration"
 )
 
@@ -53,6 +57,7 @@ func Tables() []string {
 		QueueTopic, QueueGroup, QueueMessage, QueuePending,
 		Task,
 		Alert,
+		NotifyTarget, NotifyMessage, NotifyAttempt, NotifyAction,
 		migrationsTab,
 	}
 }
