@@ -7,11 +7,11 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
+
 	"github.com/sluicegate/sluicegate/alert"
 	"github.com/sluicegate/sluicegate/internal/dbtx"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
-
-	"github.com/ThreeDotsLabs/watermill/message"
 )
 
 // The defaults.
@@ -125,12 +125,14 @@ type Config struct {
 	Deadline time.Duration
 	// Timeout limits one request or query. Default 15 s.
 	Timeout time.Duration
-	// Private are the networks of private addresses that requests may go to. Default:
-	// none.
-	Private []netip.Prefix
+	// AllowPrivate lets requests go to loopback and private addresses. Link-local ones
+	// and the metadata services of clouds stay closed. Default: public addresses only.
+	AllowPrivate bool
+	// Allow are networks that requests may go to whatever they are. Default none.
+	Allow []netip.Prefix
 	// Client sends the requests, in place of the guarded one: then what it dials
-	// and follows is the caller's to bound. Default: one that refuses addresses that are not
-	// public, unless Private has them, and follows no redirects.
+	// and follows is the caller's to bound. Default: one that looks at each address when it
+	// connects, takes no proxy from the environment, and follows no redirects.
 	Client *http.Client
 	// Concurrency is how many requests and queries this process has under way at a time. Default
 	// 16.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 )
 
@@ -18,15 +19,12 @@ type report struct {
 }
 
 // decode reads one JSON object and nothing after it. The names of fields count as
-// they are written: what a service calls "Status" is not its status.
+// they are written: what a service calls "Status" is not its status. A name that is
+// there twice is refused, since two readers could take different ones.
 func decode(body []byte) (report, error) {
-	var fields map[string]json.RawMessage
-	d := json.NewDecoder(bytes.NewReader(body))
-	if err := d.Decode(&fields); err != nil {
-		return report{}, errors.New("it is not a JSON object")
-	}
-	if fields == nil || d.More() {
-		return report{}, errors.New("it is not one JSON object")
+	fields, err := object(body)
+	if err != nil {
+		return report{}, err
 	}
 	var r report
 	for name, dst := range map[string]any{"number": &r.Number, "status": &r.Status, "code": &r.Code, "reason": &r.Reason} {
@@ -42,6 +40,37 @@ func decode(body []byte) (report, error) {
 		r.Data = data
 	}
 	return r, nil
+}
+
+func object(body []byte) (map[string]json.RawMessage, error) {
+	notJSON := errors.New("it is not one JSON object")
+	d := json.NewDecoder(bytes.NewReader(body))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return nil, notJSON
+	}
+	fields := map[string]json.RawMessage{}
+	for d.More() {
+		t, err := d.Token()
+		name, ok := t.(string)
+		if err != nil || !ok {
+			return nil, notJSON
+		}
+		if _, twice := fields[name]; twice {
+			return nil, errors.New("a field is there twice")
+		}
+		var raw json.RawMessage
+		if d.Decode(&raw) != nil {
+			return nil, notJSON
+		}
+		fields[name] = raw
+	}
+	if _, err := d.Token(); err != nil { // the closing brace
+		return nil, notJSON
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, notJSON
+	}
+	return fields, nil
 }
 
 func (r report) result() (Result, error) {

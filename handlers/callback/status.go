@@ -82,7 +82,7 @@ type Call struct {
 	// "copy_classroom". Up to 255 bytes. Default none.
 	Kind string
 	// URL is where the request goes. Required: http or https, without user and password,
-	// and no private address unless Config.Private allows it.
+	// and no private address unless Config.AllowPrivate or Config.Allow lets it.
 	URL string
 	// Method is the HTTP method. Default POST.
 	Method string

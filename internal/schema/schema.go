@@ -36,6 +36,8 @@ const (
 	QueuePending  = "queue_pending"
 	Task          = "task"
 	Alert         = "alert"
+	Call          = "call"
+	CallEvent     = "call_event"
 	migrationsTab = "migration"
 )
 
@@ -53,6 +55,7 @@ func Tables() []string {
 		QueueTopic, QueueGroup, QueueMessage, QueuePending,
 		Task,
 		Alert,
+		Call, CallEvent,
 		migrationsTab,
 	}
 }
