@@ -12,9 +12,7 @@ package webhook
 import (
 	"cmp"
 	"context"
-	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -26,6 +24,7 @@ import (
 	"github.com/sluicegate/sluicegate/alert"
 	"github.com/sluicegate/sluicegate/alert/internal/httpsend"
 	"github.com/sluicegate/sluicegate/alert/template"
+	"github.com/sluicegate/sluicegate/internal/webhook"
 )
 
 // maxDescription is how long the annotation description may be, in bytes.
@@ -57,10 +56,10 @@ type Config struct {
 
 // Channel is an alert.Sender. It is safe for concurrent use.
 type Channel struct {
-	http *httpsend.Client
-	cfg  Config
-	keys [][]byte
-	text *template.Template
+	http   *httpsend.Client
+	cfg    Config
+	signer *webhook.Signer // nil: not signed
+	text   *template.Template
 }
 
 var _ alert.Sender = (*Channel)(nil)
@@ -71,7 +70,7 @@ var _ alert.Sender = (*Channel)(nil)
 func New(url string, cfg Config) (*Channel, error) {
 	target, err := httpsend.ParseTarget(url, httpsend.Rules{Plain: len(cfg.Header) == 0})
 	errs := []error{err}
-	keys, err := parseSecrets(cfg.Secret)
+	signer, err := newSigner(cfg.Secret)
 	errs = append(errs, err, httpsend.CheckHeader("Config.Header", cfg.Header))
 	secrets := append(strings.Fields(cfg.Secret), httpsend.HeaderValues(cfg.Header)...)
 	client, err := httpsend.New(target, httpsend.Config{Client: cfg.Client, Timeout: cfg.Timeout, Now: cfg.Now, Secrets: secrets})
@@ -83,29 +82,27 @@ func New(url string, cfg Config) (*Channel, error) {
 	}
 	cfg.Receiver = cmp.Or(cfg.Receiver, "sluicegate")
 	cfg.Header = cfg.Header.Clone()
-	return &Channel{http: client, cfg: cfg, keys: keys, text: text}, nil
+	return &Channel{http: client, cfg: cfg, signer: signer, text: text}, nil
 }
 
-func parseSecrets(s string) ([][]byte, error) {
-	var keys [][]byte
-	for i, secret := range strings.Fields(s) {
-		encoded, ok := strings.CutPrefix(secret, "whsec_")
-		if !ok {
-			return nil, fmt.Errorf("Config.Secret: number %d does not begin with whsec_", i+1)
-		}
-		key, err := base64.StdEncoding.DecodeString(encoded)
-		if err != nil {
-			return nil, fmt.Errorf("Config.Secret: what follows whsec_ in number %d is not base64", i+1)
-		}
-		if len(key) < 24 || len(key) > 64 {
-			return nil, fmt.Errorf("Config.Secret: number %d has %d bytes; it must have 24 to 64", i+1, len(key))
-		}
-		keys = append(keys, key)
-	}
-	if len(keys) == 0 && s != "" {
+func newSigner(s string) (*webhook.Signer, error) {
+	secrets := strings.Fields(s)
+	switch {
+	case s == "":
+		return nil, nil //nolint:nilnil // nothing is signed
+	case len(secrets) == 0:
 		return nil, errors.New("Config.Secret: it is white space")
 	}
-	return keys, nil
+	for i, secret := range secrets {
+		if !strings.HasPrefix(secret, webhook.SecretPrefix) {
+			return nil, fmt.Errorf("Config.Secret: number %d does not begin with %s", i+1, webhook.SecretPrefix)
+		}
+	}
+	signer, err := webhook.NewSigner(secrets...)
+	if err != nil {
+		return nil, fmt.Errorf("Config.Secret: %w", err)
+	}
+	return signer, nil
 }
 
 // Send posts n. Any 2xx means that it was accepted.
@@ -119,25 +116,26 @@ func (c *Channel) Send(ctx context.Context, n alert.Notification) error {
 	if header == nil {
 		header = http.Header{}
 	}
-	c.sign(header, n, body)
+	if err := c.sign(header, n, body); err != nil {
+		return c.http.Refused(err.Error())
+	}
 	_, err = c.http.Do(ctx, httpsend.Request{Header: header, Body: body, StatusOnly: true})
 	return err
 }
 
-func (c *Channel) sign(header http.Header, n alert.Notification, body []byte) {
-	id, timestamp := messageID(n), strconv.FormatInt(c.http.Now().Unix(), 10)
-	header.Set("Webhook-Id", id)
-	header.Set("Webhook-Timestamp", timestamp)
-	signatures := make([]string, 0, len(c.keys))
-	for _, key := range c.keys {
-		mac := hmac.New(sha256.New, key)
-		mac.Write([]byte(id + "." + timestamp + "."))
-		mac.Write(body)
-		signatures = append(signatures, "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+func (c *Channel) sign(header http.Header, n alert.Notification, body []byte) error {
+	id, now := messageID(n), c.http.Now()
+	header.Set(webhook.HeaderID, id)
+	header.Set(webhook.HeaderTimestamp, strconv.FormatInt(now.Unix(), 10))
+	if c.signer == nil {
+		return nil
 	}
-	if len(signatures) > 0 {
-		header.Set("Webhook-Signature", strings.Join(signatures, " "))
+	signature, err := c.signer.Sign(id, now, body)
+	if err != nil {
+		return err
 	}
+	header.Set(webhook.HeaderSignature, signature)
+	return nil
 }
 
 // messageID is the same whenever the same notification is offered again.

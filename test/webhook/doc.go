@@ -1,0 +1,2 @@
+// Package webhook checks our signatures against what others wrote.
+package webhook
