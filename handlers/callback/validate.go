@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-		"net/textproto"
+	"net/textproto"
 	"regexp"
 	"slices"
 	"strings"
@@ -135,12 +135,21 @@ func (c Config) checkRest() (errs []error) {
 		bad("LookUps: %d, use 1 to 100, -1 for none, or 0 for %d", c.LookUps, DefaultLookUps)
 	}
 	for _, n := range []struct {
-		name       string
-		value, max int
-	}{{"MaxBody", c.MaxBody, maxMaxBody}, {"Known", c.Known, 100_000_000}, {"MaxWaiting", c.MaxWaiting, 1_000_000}, {"History", c.History, 1_000_000}} {
-		if n.value < 0 || n.value > n.max {
-			bad("%s: %d, use up to %d, or 0 for the default", n.name, n.value, n.max)
+		name        string
+		value, most int
+	}{{"Concurrency", c.Concurrency, 1000}, {"PerHost", c.PerHost, 1000}, {"MaxBody", c.MaxBody, maxMaxBody}, {"Known", c.Known, 100_000_000}, {"MaxWaiting", c.MaxWaiting, 1_000_000}, {"History", c.History, 1_000_000}} {
+		if n.value < 0 || n.value > n.most {
+			bad("%s: %d, use up to %d, or 0 for the default", n.name, n.value, n.most)
 		}
+	}
+	if c.Lease != 0 && (c.Lease < 100*time.Millisecond || c.Lease > maxDuration) {
+		bad("Lease: %v, use at least 100 ms, or 0 for 1 min", c.Lease)
+	}
+	if c.PollMax != 0 && (c.PollMax < time.Millisecond || c.PollMax > maxDuration) {
+		bad("PollMax: %v, use at least 1 ms, or 0 for 5 s", c.PollMax)
+	}
+	if c.PerHost > max(c.Concurrency, 16) || c.Concurrency > 0 && c.PerHost > c.Concurrency {
+		bad("PerHost: %d, use up to Concurrency", c.PerHost)
 	}
 	for i, h := range c.Headers {
 		name := textproto.CanonicalMIMEHeaderKey(h)
@@ -155,4 +164,3 @@ func (c Config) checkRest() (errs []error) {
 	}
 	return errs
 }
-
