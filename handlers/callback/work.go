@@ -89,6 +89,7 @@ func (c *Caller) ask(ctx context.Context, t schedule.Task, v row, left time.Dura
 			return o
 		}
 		next = o
+		v.Queries++
 	}
 	if left > 0 || ctx.Err() != nil {
 		return next
