@@ -62,6 +62,7 @@ func New(db *sql.DB, outbox Outbox, cfg Config) (*Caller, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("configure callback: %w", err)
 	}
+	c.cfg.Keys = nil // nothing that prints a Caller shows them
 	if err := c.workers(db); err != nil {
 		return nil, fmt.Errorf("configure callback: %w", err)
 	}

@@ -87,7 +87,9 @@ func bounded(s *stage) {
 }
 
 func retention(s *stage) {
-	a := s.running(func(c *callback.Config) { c.Retain, c.Deadline, c.PollMax, c.QueryEvery = 48*time.Hour, 100*24*time.Hour, 10*time.Minute, 24*time.Hour })
+	a := s.running(func(c *callback.Config) {
+		c.Retain, c.Deadline, c.PollMax, c.QueryEvery = 48*time.Hour, 100*24*time.Hour, 10*time.Minute, 24*time.Hour
+	})
 	s.submit(a, "open")
 	pass(time.Second)
 	for i := range 450 { // more than two batches
