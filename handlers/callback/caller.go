@@ -119,21 +119,20 @@ func (c *Caller) workers(db *sql.DB) error {
 	var errs [2]error
 	c.calls, errs[0] = schedule.NewWorker(s, c.callQueue(), c.work, schedule.WorkerConfig{
 		Concurrency: cfg.Concurrency, PerTarget: cfg.PerHost, Lease: cfg.Lease, PollMax: cfg.PollMax,
-		PollMin: min(cfg.PollMax, pollMin),
+		PollMin: min(cfg.PollMax, glance),
 		Jitter:  schedule.NoJitter, // deadlines are kept; queries have their own
 		Retain:  time.Hour,         // the history of a call is in its own tables
 		Logger:  cfg.Logger,
 	})
 	c.parked, errs[1] = schedule.NewWorker(s, c.parkedQueue(), c.takeUp, schedule.WorkerConfig{
-		PollMax: cfg.PollMax, PollMin: min(cfg.PollMax, pollMin), Jitter: schedule.NoJitter,
+		PollMax: cfg.PollMax, PollMin: min(cfg.PollMax, glance), Jitter: schedule.NoJitter,
 		Retain: cfg.Retain, RetainDead: cfg.Retain, Logger: cfg.Logger,
 	})
 	return errors.Join(errs[:]...)
 }
 
-// pollMin is the shortest time between two looks of a worker; 0 is the worker's
-// own.
-const pollMin = 100 * time.Millisecond
+// glance is the shortest time between two looks of a worker.
+const glance = 100 * time.Millisecond
 
 // Wake has the Run of this process look for calls now. Call it after the commit. It
 // never blocks.

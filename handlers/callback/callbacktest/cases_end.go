@@ -94,7 +94,7 @@ func afterTheEnd(s *stage) {
 	if v.Callbacks != 5 || v.Repeated != 1 || v.Contradicted != 1 || v.Late != 1 || string(v.Result.Data) != `{"copy":"called"}` {
 		s.Errorf("counted %d callbacks: %d repeated, %d contradicted, %d late; data %s", v.Callbacks, v.Repeated, v.Contradicted, v.Late, v.Result.Data)
 	}
-	if got := s.kinds(a, "called"); got != "submitted sent noted ended repeated contradicted late" {
+	if got := s.kinds(a, "called"); got != "submitted,sent,noted,ended,repeated,contradicted,late" {
 		s.Errorf("history %s", got)
 	}
 	if n := s.alerted(callback.AlertContradicted); n != 1 {

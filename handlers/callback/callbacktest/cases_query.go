@@ -30,7 +30,7 @@ func asked(s *stage) {
 		s.Errorf("asked at the minutes %v, want 5 10 15 20 and not again", got)
 	}
 	s.expect(a, "n", callback.Failed, callback.ByQuery)
-	if got := s.kinds(a, "n"); got != "submitted sent noted noted noted ended" {
+	if got := s.kinds(a, "n"); got != "submitted,sent,noted,noted,noted,ended" {
 		s.Errorf("history %s", got)
 	}
 	if v := s.view(a, "n"); v.Queries != 4 || v.Result.Code != "q1" {
@@ -61,7 +61,7 @@ func away(s *stage) {
 	}
 	pass(2 * time.Minute)
 	s.expect(a, "n", callback.Succeeded, callback.ByQuery)
-	if got := s.kinds(a, "n"); got != "submitted sent query_failed query_failed query_failed query_failed ended" {
+	if got := s.kinds(a, "n"); got != "submitted,sent,query_failed,query_failed,query_failed,query_failed,ended" {
 		s.Errorf("history %s", got)
 	}
 }
@@ -87,7 +87,7 @@ func lostByService(s *stage) {
 		s.Errorf("sent at the minutes %v, want 0 and 5", got)
 	}
 	s.expect(a, "n", callback.Succeeded, callback.ByQuery)
-	if got := s.kinds(a, "n"); got != "submitted sent resent sent ended" {
+	if got := s.kinds(a, "n"); got != "submitted,sent,resent,sent,ended" {
 		s.Errorf("history %s", got)
 	}
 }

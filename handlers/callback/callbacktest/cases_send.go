@@ -176,7 +176,7 @@ func refused(s *stage) {
 	if v := s.view(a, "n"); v.Result.Code != "http_422" || v.Sends != 1 {
 		s.Errorf("code %q after %d requests, want http_422 after 1", v.Result.Code, v.Sends)
 	}
-	if got := s.kinds(a, "n"); got != "submitted ended" {
+	if got := s.kinds(a, "n"); got != "submitted,ended" {
 		s.Errorf("history %s", got)
 	}
 	pass(10 * time.Minute)

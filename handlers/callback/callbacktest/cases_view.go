@@ -78,7 +78,7 @@ func bounded(s *stage) {
 	for range 20 {
 		s.expectBack(a, "n", callback.Succeeded, http.StatusOK, "repeated")
 	}
-	if got := s.kinds(a, "n"); got != "submitted sent noted noted noted ended" {
+	if got := s.kinds(a, "n"); got != "submitted,sent,noted,noted,noted,ended" {
 		s.Errorf("history %s, want 5 entries and the end", got)
 	}
 	if v := s.view(a, "n"); v.Callbacks != 41 || v.Repeated != 20 {

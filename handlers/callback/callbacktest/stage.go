@@ -310,7 +310,7 @@ func (s *stage) kinds(c *callback.Caller, number string) string {
 	for i, e := range list {
 		words[i] = string(e.Kind)
 	}
-	return strings.Join(words, " ")
+	return strings.Join(words, ",")
 }
 
 // pass lets virtual time pass.
