@@ -40,6 +40,8 @@ const (
 	NotifyMessage = "notify_message"
 	NotifyAttempt = "notify_attempt"
 	NotifyAction  = "notify_action"
+	Call          = "call"
+	CallEvent     = "call_event"
 	migrationsTab = "migration"
 )
 
@@ -58,6 +60,7 @@ func Tables() []string {
 		Task,
 		Alert,
 		NotifyTarget, NotifyMessage, NotifyAttempt, NotifyAction,
+		Call, CallEvent,
 		migrationsTab,
 	}
 }
