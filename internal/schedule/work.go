@@ -61,7 +61,9 @@ func (w *Worker) work(ctx context.Context, t Task, claimed time.Time) {
 			return
 		}
 	}
-	w.settle(ctx, t, o, cutOff, lost)
+	if !o.Settled {
+		w.settle(ctx, t, o, cutOff, lost)
+	}
 }
 
 type panicked struct {
@@ -82,7 +84,10 @@ func (w *Worker) call(ctx context.Context, t Task) (o Outcome, err error) {
 				err = &panicked{value: p, stack: debug.Stack()}
 			}
 		}()
-		o = w.handler(ctx, t)
+		if o = w.handler(ctx, t); o.Settled {
+			err = nil
+			return
+		}
 		o, err = o.normalize()
 	}()
 	<-ended

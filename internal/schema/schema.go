@@ -36,6 +36,8 @@ const (
 	QueuePending  = "queue_pending"
 	Task          = "task"
 	Alert         = "alert"
+	Object        = "object"
+	ObjectAction  = "object_action"
 	migrationsTab = "migration"
 )
 
@@ -53,6 +55,7 @@ func Tables() []string {
 		QueueTopic, QueueGroup, QueueMessage, QueuePending,
 		Task,
 		Alert,
+		Object, ObjectAction,
 		migrationsTab,
 	}
 }
