@@ -71,7 +71,7 @@ type ListRequest struct {
 // Page is part of a listing.
 type Page struct {
 	Items []Info
-	// More says that there are others after these.
+	// More says that there may be others after these.
 	More bool
 }
 

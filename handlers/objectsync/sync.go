@@ -116,15 +116,7 @@ func (s *Syncer) runNow(ctx context.Context, entity string) Result {
 func (s *Syncer) own(ctx context.Context, t schedule.Task) Result {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Lease)
 	defer cancel()
-	res, settled := s.process(ctx, t)
-	if !settled {
-		rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
-		defer cancel()
-		if err := s.schedule.Release(rctx, t); err != nil && !errors.Is(err, schedule.ErrStale) {
-			s.log.Warn("a run that was cut off is repeated after its lease", "entity", t.Key, "error", err)
-		}
-	}
-	return res
+	return s.process(ctx, t)
 }
 
 // found tells of an entity by its record.

@@ -17,41 +17,45 @@ import (
 
 // work is the handler of the schedule's worker.
 func (s *Syncer) work(ctx context.Context, t schedule.Task) schedule.Outcome {
-	_, settled := s.process(ctx, t)
-	if !settled {
-		return schedule.Outcome{Status: schedule.Waiting, Attempts: t.Attempts} // which gives it back
-	}
+	s.process(ctx, t)
 	return schedule.Outcome{Settled: true}
 }
 
-// process makes a run for a claimed task and settles it. It answers false where
-// the run was cut off: the task is then to be given back.
-func (s *Syncer) process(ctx context.Context, t schedule.Task) (Result, bool) {
+// process makes a run for a claimed task and ends the claim.
+func (s *Syncer) process(ctx context.Context, t schedule.Task) Result {
 	r := s.try(ctx, t.Key)
-	lost := errors.Is(context.Cause(ctx), schedule.ErrStale)
+	res := Result{Entity: t.Key, Key: r.rec.Key, Status: Pending, Version: r.rec.Version, Tries: r.tries}
 	// What is true is written although the process is to stop.
 	wctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
+	var (
+		v   verdict
+		err error
+	)
 	switch {
-	case lost:
-		s.late(wctx, &r)
-		return Result{Entity: t.Key, Status: Pending, Tries: r.tries, Err: ErrBusy}, true
-	case r.err != nil && ctx.Err() != nil:
-		return Result{Entity: t.Key, Key: r.rec.Key, Status: Pending, Tries: r.tries, Err: context.Cause(ctx)}, false
-	}
-	v := s.judge(t, &r)
-	err := s.settle(wctx, t, &r, &v)
-	switch {
-	case err == nil:
-	case errors.Is(err, schedule.ErrStale):
-		s.late(wctx, &r)
-		return Result{Entity: t.Key, Status: Pending, Tries: r.tries, Err: ErrBusy}, true
+	case errors.Is(context.Cause(ctx), schedule.ErrStale):
+		err = schedule.ErrStale
+	case r.err != nil && ctx.Err() != nil: // cut off: no attempt
+		res.Err = context.Cause(ctx)
+		err = s.schedule.Release(wctx, t)
 	default:
-		s.log.Warn("a run could not be settled; it is repeated after its lease", "entity", t.Key, "error", err)
-		return Result{Entity: t.Key, Key: r.rec.Key, Status: Pending, Tries: r.tries, Err: err}, true
+		v = s.judge(t, &r)
+		if err = s.settle(wctx, t, &r, &v); err == nil {
+			s.tell(&r, v)
+			res = v.result(&r)
+		}
 	}
-	s.tell(&r, v)
-	return v.result(&r), true
+	switch {
+	case errors.Is(err, schedule.ErrStale):
+		res.Err = ErrBusy
+		s.late(wctx, &r)
+	case err != nil:
+		res.Err = err
+		s.log.Warn("a run could not be settled; it is repeated after its lease", "entity", t.Key, "error", err)
+	case v.again:
+		s.Wake()
+	}
+	return res
 }
 
 // settleTime bounds the writing of what became of a run.
