@@ -181,8 +181,8 @@ func (c Config) validate() error {
 	if c.OutageMax < time.Millisecond {
 		bad("OutageMax: %v, use at least 1 ms", c.OutageMax)
 	}
-	if c.Lease < c.longest() {
-		bad("Lease: %v, use at least the %v that the tries of a run may take", c.Lease, c.longest())
+	if least := max(c.longest(), 100*time.Millisecond); c.Lease < least {
+		bad("Lease: %v, use at least the %v that the tries of a run may take", c.Lease, least)
 	}
 	if c.PollMax < 100*time.Millisecond {
 		bad("PollMax: %v, use at least 100 ms", c.PollMax)
