@@ -328,4 +328,3 @@ func (c *campaign) dump() string {
 	}
 	return out
 }
-

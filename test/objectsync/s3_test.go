@@ -23,9 +23,10 @@ type s3 struct {
 
 	mu     sync.Mutex
 	random *rand.Rand // nil: healthy
-	away   bool
 	puts   int
 	onPut  func(n int) // after the n-th PUT has been read, before it is done
+
+	refusePuts bool
 }
 
 func startS3(tb testing.TB) *s3 {
@@ -71,8 +72,8 @@ func (s *s3) decide(put bool) (fate, func(int), int) {
 		s.puts++
 	}
 	f := fine
-	if s.away {
-		f = busy
+	if s.refusePuts && put {
+		f = failed
 	} else if s.random != nil {
 		switch n := s.random.IntN(100); {
 		case n < 8:
