@@ -130,6 +130,9 @@ type Outcome struct {
 	// Spent says that the attempt was made to its end, whatever became of the
 	// context: the outcome counts although the Worker is stopping.
 	Spent bool
+	// Settled says that the Handler has settled the task itself, with SettleTx: the
+	// Worker leaves it, and all else that is said here has no meaning.
+	Settled bool
 }
 
 func invalid(format string, args ...any) error {

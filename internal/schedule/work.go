@@ -63,7 +63,9 @@ func (w *Worker) work(ctx context.Context, t Task, claimed time.Time) {
 			return
 		}
 	}
-	w.settle(ctx, t, o, cutOff, lost)
+	if !o.Settled {
+		w.settle(ctx, t, o, cutOff, lost)
+	}
 }
 
 type panicked struct {
@@ -84,7 +86,10 @@ func (w *Worker) call(ctx context.Context, t Task) (o Outcome, err error) {
 				err = &panicked{value: p, stack: debug.Stack()}
 			}
 		}()
-		o = w.handler(ctx, t)
+		if o = w.handler(ctx, t); o.Settled {
+			err = nil
+			return
+		}
 		o, err = o.normalize()
 	}()
 	<-ended

@@ -42,6 +42,8 @@ const (
 	NotifyAction  = "notify_action"
 	Call          = "call"
 	CallEvent     = "call_event"
+	Object        = "object"
+	ObjectAction  = "object_action"
 	migrationsTab = "migration"
 )
 
@@ -61,6 +63,7 @@ func Tables() []string {
 		Alert,
 		NotifyTarget, NotifyMessage, NotifyAttempt, NotifyAction,
 		Call, CallEvent,
+		Object, ObjectAction,
 		migrationsTab,
 	}
 }

@@ -1,0 +1,330 @@
+package objectsync_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/sluicegate/sluicegate/handlers/objectsync"
+)
+
+const (
+	entities = 1000
+	hot      = "hot" // which everybody updates
+)
+
+// campaign is one database, one bucket, and what is done to them.
+type campaign struct {
+	t       *testing.T
+	db      *database
+	s3      *s3
+	store   objectsync.Store
+	syncer  *objectsync.Syncer
+	handle  func(ctx context.Context, tx *sql.Tx, msg *message.Message) error
+	version atomic.Int64 // grows for ever, also across deletions
+	seed    uint64
+
+	mu       sync.Mutex
+	messages []string // marks that come as messages, late and in another order
+}
+
+func newCampaign(t *testing.T, db *database) *campaign {
+	t.Helper()
+	c := &campaign{t: t, db: db, s3: startS3(t), seed: uint64(time.Now().UnixNano())} //nolint:gosec // a seed
+	t.Logf("seed %d", c.seed)
+	var err error
+	c.store, err = bucketAt(c.s3.URL, false)
+	must(t, err)
+	c.syncer, err = db.syncer(c.store)
+	must(t, err)
+	c.handle = c.syncer.Handler(func(m *message.Message) (string, error) { return string(m.Payload), nil })
+	return c
+}
+
+// inTx commits fn, again where the database lets another transaction go first.
+func (c *campaign) inTx(fn func(tx *sql.Tx) error) {
+	for n := 0; ; n++ {
+		err := c.once(fn)
+		if err == nil {
+			return
+		}
+		if n == 50 {
+			c.t.Errorf("a transaction does not get through: %v", err)
+			return
+		}
+	}
+}
+
+func (c *campaign) once(fn func(tx *sql.Tx) error) error {
+	tx, err := c.db.BeginTx(context.Background(), c.db.dialect.TxOptions())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	if err := fn(tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// change writes or deletes a row. Its mark is in the same transaction, or comes as a
+// message later, as those of other services do.
+func (c *campaign) change(r *rand.Rand, id string) {
+	deleted, byMessage := r.IntN(20) == 0, r.IntN(3) == 0
+	c.inTx(func(tx *sql.Tx) error {
+		ctx := context.Background()
+		if _, err := tx.ExecContext(ctx, c.db.dialect.Bind("DELETE FROM "+c.db.table+" WHERE id = ?"), id); err != nil {
+			return err
+		}
+		if !deleted {
+			_, err := tx.ExecContext(ctx, c.db.dialect.Bind("INSERT INTO "+c.db.table+" (id, name, version) VALUES (?, ?, ?)"),
+				id, fmt.Sprintf("name %d", r.IntN(1000)), c.version.Add(1))
+			if err != nil {
+				return err
+			}
+		}
+		if byMessage {
+			return nil
+		}
+		return c.syncer.Mark(ctx, tx, id)
+	})
+	if byMessage {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.messages = append(c.messages, id, id)
+	}
+}
+
+// deliver handles the messages so far, twice each, shuffled.
+func (c *campaign) deliver(r *rand.Rand) {
+	c.mu.Lock()
+	batch := c.messages
+	c.messages = nil
+	c.mu.Unlock()
+	r.Shuffle(len(batch), func(i, j int) { batch[i], batch[j] = batch[j], batch[i] })
+	for _, id := range batch {
+		c.inTx(func(tx *sql.Tx) error { return c.handle(context.Background(), tx, message.NewMessage("x", []byte(id))) })
+	}
+}
+
+// write lets four writers change so many rows each, beside each other.
+func (c *campaign) write(changes int) {
+	var wg sync.WaitGroup
+	for w := range uint64(4) {
+		wg.Go(func() {
+			r := rand.New(rand.NewPCG(c.seed, w))
+			for i := range changes {
+				id := fmt.Sprintf("p%04d", r.IntN(entities))
+				if i%10 == 0 {
+					id = hot
+				}
+				c.change(r, id)
+				if i%25 == 24 {
+					c.deliver(r)
+				}
+			}
+			c.deliver(r)
+		})
+	}
+	wg.Wait()
+	c.deliver(rand.New(rand.NewPCG(c.seed, 9)))
+}
+
+// settled waits until nothing is pending.
+func (c *campaign) settled() {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), 2*time.Minute)
+	defer cancel()
+	for {
+		counts, err := c.syncer.Counts(ctx)
+		must(c.t, err)
+		if counts[objectsync.Pending] == 0 && counts[objectsync.Failed] == 0 {
+			return
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			c.t.Fatalf("it does not come to rest: %v", counts)
+		}
+	}
+}
+
+func (c *campaign) equal() {
+	c.t.Helper()
+	diff, err := c.db.difference(c.t.Context(), c.store)
+	if must(c.t, err); diff != "" {
+		c.t.Error(diff)
+	}
+}
+
+// seedRows makes the rows, with their marks.
+func (c *campaign) seedRows() {
+	ids := []string{hot}
+	for i := range entities - 1 {
+		ids = append(ids, fmt.Sprintf("p%04d", i))
+	}
+	for _, id := range ids {
+		c.db.exec(c.t, "INSERT INTO "+c.db.table+" (id, name, version) VALUES (?, 'new', ?)", id, c.version.Add(1))
+	}
+	c.inTx(func(tx *sql.Tx) error { return c.syncer.MarkBatch(context.Background(), tx, ids...) })
+}
+
+// wait returns when the server has seen so many writes.
+func (c *campaign) wait(puts int) {
+	c.t.Helper()
+	deadline := time.After(time.Minute)
+	for c.s3.count() < puts {
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-deadline:
+			c.t.Fatalf("%d writes after a minute, want %d", c.s3.count(), puts)
+		}
+	}
+}
+
+// A thousand entities; a tenth of all requests fail, some after they were done; one process is
+// killed with writes on their way, which arrive after it has died; another is frozen for
+// longer than its lease; four writers change rows, one of them the same row, and their marks come
+// twice and in another order.
+func TestAThousandObjectsFollowTheirRowsThroughFaultsAndAKill(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes half a minute")
+	}
+	eachDatabase(t, func(t *testing.T, db *database) {
+		c := newCampaign(t, db)
+		c.s3.with(func(s *s3) { s.random = rand.New(rand.NewPCG(c.seed, 7)) })
+		c.seedRows()
+
+		// The writes from the 300th on are held until their process is dead.
+		held, free := make(chan struct{}, entities), make(chan struct{})
+		c.s3.with(func(s *s3) {
+			s.onPut = func(n int) {
+				if n >= 300 {
+					held <- struct{}{}
+					<-free
+				}
+			}
+		})
+		victim := db.start(t, c.s3.URL)
+		for range 4 {
+			<-held
+		}
+		victim.kill()
+		c.s3.with(func(s *s3) { s.onPut = nil })
+
+		frozen := db.start(t, c.s3.URL)
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- c.syncer.Run(ctx) }()
+		c.write(150)
+		c.wait(600)
+		frozen.signal(t, syscall.SIGSTOP)
+		c.write(150)
+		c.settledBut(frozen)
+		close(free) // what the dead one wrote arrives now
+		frozen.signal(t, syscall.SIGCONT)
+		c.write(50)
+		c.s3.with(func(s *s3) { s.random = nil })
+		c.settled()
+		c.equal()
+		frozen.signal(t, syscall.SIGTERM)
+		if err := <-frozen.ended; err != nil {
+			t.Errorf("the other process ended with %v", err)
+		}
+		frozen.ended <- nil
+		c.settled()
+		c.equal()
+		c.drift()
+		stop()
+		must(t, <-ended)
+		t.Logf("%d rows changed, %d writes", c.version.Load(), c.s3.count())
+	})
+}
+
+// settledBut waits for the lease of the frozen process to end.
+func (c *campaign) settledBut(frozen *child) {
+	c.t.Helper()
+	if err := syscall.Kill(frozen.cmd.Process.Pid, 0); err != nil {
+		c.t.Fatalf("the frozen process is gone: %v", err)
+	}
+	c.settled()
+}
+
+// drift plants what Reconcile is to find.
+func (c *campaign) drift() {
+	c.t.Helper()
+	ctx := c.t.Context()
+	live, err := c.db.entities(ctx, c.db.DB, "", 40)
+	must(c.t, err)
+	for _, id := range live[:10] {
+		must(c.t, c.store.Delete(ctx, "products/"+id+".json"))
+	}
+	for _, id := range live[10:20] {
+		_, err := c.store.Put(ctx, "products/"+id+".json", objectsync.Blob{Body: []byte("{}"), Version: 1})
+		must(c.t, err)
+	}
+	for _, id := range live[20:30] {
+		c.db.exec(c.t, "UPDATE "+c.db.table+" SET version = ? WHERE id = ?", c.version.Add(1), id)
+	}
+	for _, id := range live[30:35] {
+		c.db.exec(c.t, "DELETE FROM "+c.db.table+" WHERE id = ?", id)
+	}
+	for i := range 5 {
+		_, err := c.store.Put(ctx, fmt.Sprintf("products/orphan%d.json", i), objectsync.Blob{Body: []byte("{}")})
+		must(c.t, err)
+	}
+	c.db.exec(c.t, "INSERT INTO "+c.db.table+" (id, name, version) VALUES ('unmarked', 'x', ?)", c.version.Add(1))
+
+	before := c.dump()
+	dry, err := c.syncer.Reconcile(ctx, objectsync.ReconcileConfig{DryRun: true, Page: 64, Grace: objectsync.NoGrace})
+	must(c.t, err)
+	if after := c.dump(); after != before {
+		c.t.Errorf("a dry run changed %s to %s", before, after)
+	}
+	graceful, err := c.syncer.Reconcile(ctx, objectsync.ReconcileConfig{DryRun: true, Page: 64})
+	if must(c.t, err); graceful.Orphan != 0 || graceful.Young != 10 {
+		c.t.Errorf("with a grace of an hour: %+v", graceful)
+	}
+	wet, err := c.syncer.Reconcile(ctx, objectsync.ReconcileConfig{Page: 64, Grace: objectsync.NoGrace, Deep: true})
+	must(c.t, err)
+	for name, r := range map[string]objectsync.Report{"dry": dry, "wet": wet} {
+		if r.Missing != 11 || r.Stale != 20 || r.Orphan != 10 || r.Stuck != 0 || r.Unread != 0 {
+			c.t.Errorf("%s: %+v", name, r)
+		}
+	}
+	c.settled()
+	c.equal()
+	again, err := c.syncer.Reconcile(ctx, objectsync.ReconcileConfig{Page: 64, Grace: objectsync.NoGrace, Deep: true})
+	if must(c.t, err); again.Drift() != 0 {
+		c.t.Errorf("after the repair: %+v", again)
+	}
+}
+
+// dump is enough of store and tables to see a change.
+func (c *campaign) dump() string {
+	c.t.Helper()
+	page, err := c.store.List(c.t.Context(), objectsync.ListRequest{Limit: 1000})
+	must(c.t, err)
+	out := fmt.Sprint(len(page.Items))
+	for _, o := range page.Items {
+		out += o.Key + o.ETag + o.Modified.String()
+	}
+	for _, table := range []string{"object", "task", "object_action"} {
+		var n, sum int64
+		what := "COUNT(*), COALESCE(SUM(touched), 0)"
+		if table == "object_action" {
+			what = "COUNT(*), 0"
+		}
+		must(c.t, c.db.QueryRow("SELECT "+what+" FROM "+c.db.prefix+table).Scan(&n, &sum))
+		out += fmt.Sprint(" ", table, n, sum)
+	}
+	return out
+}

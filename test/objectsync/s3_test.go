@@ -1,0 +1,123 @@
+package objectsync_test
+
+import (
+	"bytes"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+
+	"github.com/johannesboyne/gofakes3"
+	"github.com/johannesboyne/gofakes3/backend/s3mem"
+
+	"github.com/sluicegate/sluicegate/handlers/objectsync"
+	"github.com/sluicegate/sluicegate/handlers/objectsync/storetest"
+)
+
+// s3 is an S3-compatible server on a port of its own, which can be broken.
+type s3 struct {
+	*httptest.Server
+	real http.Handler
+
+	mu     sync.Mutex
+	random *rand.Rand // nil: healthy
+	puts   int
+	onPut  func(n int) // after the n-th PUT has been read, before it is done
+
+	refusePuts bool
+}
+
+func startS3(tb testing.TB) *s3 {
+	tb.Helper()
+	backend := s3mem.New()
+	must(tb, backend.CreateBucket(bucket))
+	s := &s3{real: gofakes3.New(backend).Server()}
+	s.Server = httptest.NewServer(s)
+	tb.Cleanup(func() {
+		s.Close()
+		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	})
+	return s
+}
+
+// with changes how the server behaves.
+func (s *s3) with(fn func(s *s3)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fn(s)
+}
+
+func (s *s3) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.puts
+}
+
+// fate is what becomes of a request.
+type fate int
+
+const (
+	fine   fate = iota
+	failed      // 500, not done
+	busy        // 503, not done
+	cut         // done, and the answer is lost
+)
+
+func (s *s3) decide(put bool) (fate, func(int), int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if put {
+		s.puts++
+	}
+	f := fine
+	if s.refusePuts && put {
+		f = failed
+	} else if s.random != nil {
+		switch n := s.random.IntN(100); {
+		case n < 8:
+			f = failed
+		case n < 12:
+			f = busy
+		case n < 18:
+			f = cut
+		}
+	}
+	if !put {
+		return f, nil, 0
+	}
+	return f, s.onPut, s.puts
+}
+
+func (s *s3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	f, hook, n := s.decide(r.Method == http.MethodPut)
+	if hook != nil {
+		hook(n)
+	}
+	switch f {
+	case failed:
+		http.Error(w, "<Error><Code>InternalError</Code></Error>", http.StatusInternalServerError)
+	case busy:
+		http.Error(w, "<Error><Code>SlowDown</Code></Error>", http.StatusServiceUnavailable)
+	case cut:
+		s.real.ServeHTTP(httptest.NewRecorder(), r)
+		panic(http.ErrAbortHandler)
+	default:
+		s.real.ServeHTTP(w, r)
+	}
+}
+
+func TestABucketConforms(t *testing.T) {
+	storetest.Run(t, storetest.Harness{Metadata: true, Conditional: true, New: func(t *testing.T) objectsync.Store {
+		t.Helper()
+		s, err := bucketAt(startS3(t).URL, false)
+		must(t, err)
+		return s
+	}})
+}
