@@ -213,8 +213,10 @@ func or[T comparable](v, def T) T {
 	return v
 }
 
-func (c Config) validate() error {
-	p := &problems{in: "Config"}
+func (c Config) validate() error { return errors.Join(c.check("Config")...) }
+
+func (c Config) check(in string) []error {
+	p := &problems{in: in}
 	p.name(c.Name)
 	p.require("Scope", c.Scope != nil, "is nil: say which client asks, or use Anyone")
 	p.header("Header", c.Header)
@@ -229,7 +231,7 @@ func (c Config) validate() error {
 	p.require("BusyWait", c.BusyWait >= 0, "%v: must not be negative", c.BusyWait)
 	p.require("Takeover", c.Takeover <= TakeoverRefuse, "%d: use TakeoverRerun or TakeoverRefuse", c.Takeover)
 	p.require("Outage", c.Outage <= FailOpen, "%d: use FailClosed or FailOpen", c.Outage)
-	return errors.Join(p.errs...)
+	return p.errs
 }
 
 func (c Config) terms() terms {
