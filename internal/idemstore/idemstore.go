@@ -169,9 +169,9 @@ type TxStore interface {
 // ResultTxStore is a TxStore whose records can hold a result.
 type ResultTxStore interface {
 	TxStore
-	// ResultTx puts the result, which duplicates receive, into the record that
-	// ClaimTx has won within the same tx. Without such a record it returns
-	// ErrLeaseLost.
+	// ResultTx puts the result, which duplicates receive, into the record that the
+	// caller's ClaimTx has won within the same tx. Where there is no record that a
+	// ClaimTx has made, it returns ErrLeaseLost.
 	ResultTx(ctx context.Context, tx dbtx.Tx, k Key, result []byte) error
 }
 
