@@ -1,7 +1,9 @@
 package httpidem
 
 import (
+	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"time"
 
@@ -29,7 +31,7 @@ type request struct {
 	r     *http.Request
 	body  []byte
 	id    string // of its record
-	print string // fingerprint
+	mark  string // fingerprint
 	token bool   // it has a token and not a key
 }
 
@@ -61,7 +63,7 @@ func (g *guard) body(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 	switch {
 	case err == nil:
 		return body, true
-	case err == errTooLarge: //nolint:errorlint // it is never wrapped
+	case errors.Is(err, errTooLarge):
 		g.refuse(w, r, bodyTooLarge, Refused)
 	default:
 		g.refuse(w, r, bodyUnreadable, Refused)
@@ -76,7 +78,7 @@ func (g *guard) found(w http.ResponseWriter, req request, rec idemstore.Record) 
 	case rec.State != idemstore.Done || err != nil:
 		g.logger.Error("stored response cannot be read", "state", string(rec.State), "error", err)
 		g.refuse(w, req.r, notReplayable, Conflict)
-	case o.fingerprint != "" && o.fingerprint != req.print:
+	case o.fingerprint != "" && o.fingerprint != req.mark:
 		g.refuse(w, req.r, g.reused, Mismatched)
 	case o.kind == void:
 		g.busy(w, req.r)
@@ -87,9 +89,7 @@ func (g *guard) found(w http.ResponseWriter, req request, rec idemstore.Record) 
 	default:
 		g.observe(req.r, Replayed)
 		h := w.Header()
-		for name, values := range o.header {
-			h[name] = values
-		}
+		maps.Copy(h, o.header)
 		h.Set(ReplayedHeader, "true")
 		w.WriteHeader(o.status)
 		_, _ = w.Write(o.body)

@@ -83,8 +83,8 @@ func (i *Idempotency) admit(w http.ResponseWriter, r *http.Request, key string) 
 	}
 	return request{
 		r: r, body: body,
-		id:    identify(scope, r.Method, i.cfg.Route(r), key),
-		print: fingerprint(r, i.cfg.FingerprintHeaders, body),
+		id:   identify(scope, r.Method, i.cfg.Route(r), key),
+		mark: fingerprint(r, i.cfg.FingerprintHeaders, body),
 	}, true
 }
 

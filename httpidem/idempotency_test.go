@@ -2,6 +2,7 @@ package httpidem_test
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -237,7 +238,7 @@ func TestAPanicReleasesTheKeyAndGoesOn(t *testing.T) {
 		h := guard(t, store, nil).Middleware(orders)
 		func() {
 			defer func() {
-				if recover() != http.ErrAbortHandler {
+				if err, _ := recover().(error); !errors.Is(err, http.ErrAbortHandler) {
 					t.Error("the panic was swallowed")
 				}
 			}()

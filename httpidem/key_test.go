@@ -14,7 +14,7 @@ func TestKeysInTheirTwoForms(t *testing.T) {
 	for in, want := range map[string]string{
 		`"` + uuid + `"`:                      uuid,
 		uuid:                                  uuid,
-		` "a b" `:                             "a b",
+		"  \"a b\" ":                          "a b",
 		`"\"\\"`:                              `"\`,
 		"\tx\t":                               "x",
 		"a=b/c:d+e":                           "a=b/c:d+e",

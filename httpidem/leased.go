@@ -16,7 +16,7 @@ type leased struct {
 }
 
 func (l *leased) serve(next http.Handler, w http.ResponseWriter, req request) {
-	claim := idemstore.Claim{Key: idemstore.Key{ID: req.id}, Fingerprint: req.print}
+	claim := idemstore.Claim{Key: idemstore.Key{ID: req.id}, Fingerprint: req.mark}
 	if req.token {
 		// Whoever has failed with a token may come back with another body.
 		claim.Fingerprint, claim.Resume = "", true
@@ -100,7 +100,7 @@ func (l *leased) settle(own context.Context, w http.ResponseWriter, req request,
 	default:
 		o := c.outcome()
 		if req.token {
-			o.fingerprint = req.print
+			o.fingerprint = req.mark
 		}
 		err = h.complete(own, o.encode(l.replayHeaders), l.retention)
 	}

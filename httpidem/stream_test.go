@@ -3,6 +3,7 @@ package httpidem_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -58,7 +59,12 @@ func TestAStreamGoesThroughAsItComesAndIsNotRepeated(t *testing.T) {
 		must(t, http.NewResponseController(w).Flush())
 		<-arrived // the client has the first line while the handler runs
 		_, _ = io.WriteString(w, "two\n")
-		w.(http.Flusher).Flush()
+		flusher, ok := w.(http.Flusher)
+		if !ok {
+			t.Error("no http.Flusher")
+			return
+		}
+		flusher.Flush()
 	}}
 	url, client := serve(t, guard(t, memorystore.New(), nil).Middleware(events))
 	resp := post(t, client, url, "k")
@@ -104,7 +110,7 @@ func TestAResponseOverTheLimitGoesThroughWholeAndIsNotRepeated(t *testing.T) {
 
 func TestAHijackedConnectionIsTheHandlersAndIsNotRepeated(t *testing.T) {
 	upgrade := &counter{then: func(w http.ResponseWriter, _ *http.Request, _ int) {
-		conn, _, err := w.(http.Hijacker).Hijack()
+		conn, _, err := http.NewResponseController(w).Hijack()
 		must(t, err)
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi")
 		must(t, conn.Close())
@@ -123,7 +129,7 @@ func TestDeadlinesReachTheConnectionAndInformationGoesThrough(t *testing.T) {
 		w.Header().Set("Link", "</style.css>; rel=preload")
 		w.WriteHeader(http.StatusEarlyHints)
 		w.WriteHeader(http.StatusNoContent)
-		if _, err := w.Write([]byte("x")); err != http.ErrBodyNotAllowed {
+		if _, err := w.Write([]byte("x")); !errors.Is(err, http.ErrBodyNotAllowed) {
 			t.Errorf("a body without content: %v", err)
 		}
 		w.WriteHeader(http.StatusTeapot) // too late, as in net/http
@@ -186,7 +192,11 @@ func TestABodyThatBreaksOffIsRefused(t *testing.T) {
 	must(t, err)
 	_, err = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nX-Tenant: a\r\nIdempotency-Key: k\r\nContent-Length: 100\r\n\r\nhalf")
 	must(t, err)
-	must(t, conn.(*net.TCPConn).CloseWrite())
+	half, ok := conn.(*net.TCPConn)
+	if !ok {
+		t.Fatalf("%T", conn)
+	}
+	must(t, half.CloseWrite())
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	must(t, err)
 	if resp.StatusCode != http.StatusBadRequest {

@@ -98,7 +98,7 @@ func (a *attempt) run() error {
 	attached := context.AfterFunc(own, func() { cancel(context.Cause(own)) })
 	defer attached()
 	return a.runner.InTx(ctx, func(ctx context.Context, tx Tx) error {
-		claim := idemstore.Claim{Key: idemstore.Key{Handler: a.name, ID: a.req.id}, Fingerprint: a.req.print, Retention: a.retention}
+		claim := idemstore.Claim{Key: idemstore.Key{Handler: a.name, ID: a.req.id}, Fingerprint: a.req.mark, Retention: a.retention}
 		var err error
 		if a.rec, err = a.store.ClaimTx(ctx, tx, claim); err != nil {
 			a.again = errors.Is(err, idemstore.ErrContended)

@@ -113,7 +113,7 @@ func TestWhatIsNotStoredIsRolledBack(t *testing.T) {
 		"a 429": func(w http.ResponseWriter, _ *http.Request, _ int64) { w.WriteHeader(http.StatusTooManyRequests) },
 		"not executed": func(w http.ResponseWriter, r *http.Request, _ int64) {
 			httpidem.NotExecuted(r.Context())
-			w.WriteHeader(422)
+			w.WriteHeader(http.StatusUnprocessableEntity)
 		},
 		"a panic": func(http.ResponseWriter, *http.Request, int64) { panic("on the way") },
 	} {

@@ -3,6 +3,7 @@ package sqldialect
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -11,12 +12,7 @@ import (
 func IsDuplicateAnywhere(err error) bool {
 	for ; err != nil; err = errors.Unwrap(err) {
 		if joined, ok := err.(interface{ Unwrap() []error }); ok {
-			for _, err := range joined.Unwrap() {
-				if IsDuplicateAnywhere(err) {
-					return true
-				}
-			}
-			return false
+			return slices.ContainsFunc(joined.Unwrap(), IsDuplicateAnywhere)
 		}
 		if s, ok := err.(interface{ SQLState() string }); ok {
 			return s.SQLState() == "23505"
