@@ -105,8 +105,9 @@ type Config struct {
 	// its key before it gets 409. Default: not at all.
 	BusyWait time.Duration
 	// StoreWait is how long the store may take to answer a claim, or to be told of
-	// the end of a handler. NewTx does not use it: its statements are within the
-	// request's own deadline. Default: 2 s.
+	// the end of a handler, as far as its client heeds contexts: go-redis does with
+	// ContextTimeoutEnabled, and else has time-outs of its own. NewTx does not use it:
+	// its statements are within the request's own deadline. Default: 2 s.
 	StoreWait time.Duration
 
 	// Lease is how long a record is kept from others without a sign of life, at

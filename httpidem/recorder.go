@@ -40,6 +40,8 @@ func (c *recorder) Header() http.Header {
 func (c *recorder) WriteHeader(status int) {
 	switch {
 	case c.status != 0 || c.hijacked:
+	case status < 100 || status > 999:
+		c.w.WriteHeader(status) // net/http panics, before anything is stored
 	case status >= 100 && status < 200 && status != http.StatusSwitchingProtocols:
 		maps.Copy(c.w.Header(), c.header)
 		c.w.WriteHeader(status)

@@ -24,29 +24,36 @@ func serve(t *testing.T, h http.Handler) (url string, client *http.Client) {
 	return server.URL, server.Client()
 }
 
-func post(t *testing.T, client *http.Client, url, key string) *http.Response {
+func posting(t *testing.T, url, key string) *http.Request {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader("{}"))
 	must(t, err)
 	r.Header.Set("X-Tenant", "a")
 	r.Header.Set("Idempotency-Key", key)
-	resp, err := client.Do(r)
-	must(t, err)
-	t.Cleanup(func() { _ = resp.Body.Close() })
-	return resp
+	return r
 }
 
-func read(t *testing.T, resp *http.Response) string {
+// answer is a response that has been read.
+type answer struct {
+	status          int
+	header, trailer http.Header
+	body            string
+}
+
+func post(t *testing.T, client *http.Client, url, key string) answer {
 	t.Helper()
+	resp, err := client.Do(posting(t, url, key))
+	must(t, err)
+	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	must(t, err)
-	return string(b)
+	return answer{resp.StatusCode, resp.Header, resp.Trailer, string(b)}
 }
 
-func wantNotReplayable(t *testing.T, resp *http.Response) {
+func wantNotReplayable(t *testing.T, a answer) {
 	t.Helper()
-	if body := read(t, resp); resp.StatusCode != http.StatusConflict || !strings.Contains(body, "response-not-replayable") {
-		t.Errorf("status %d, body %s", resp.StatusCode, body)
+	if a.status != http.StatusConflict || !strings.Contains(a.body, "response-not-replayable") {
+		t.Errorf("status %d, body %s", a.status, a.body)
 	}
 }
 
@@ -67,7 +74,9 @@ func TestAStreamGoesThroughAsItComesAndIsNotRepeated(t *testing.T) {
 		flusher.Flush()
 	}}
 	url, client := serve(t, guard(t, memorystore.New(), nil).Middleware(events))
-	resp := post(t, client, url, "k")
+	resp, err := client.Do(posting(t, url, "k"))
+	must(t, err)
+	defer resp.Body.Close()
 	lines := bufio.NewReader(resp.Body)
 	line, err := lines.ReadString('\n')
 	must(t, err)
@@ -94,14 +103,14 @@ func TestAResponseOverTheLimitGoesThroughWholeAndIsNotRepeated(t *testing.T) {
 				}
 			}}
 			url, client := serve(t, guard(t, memorystore.New(), func(c *httpidem.Config) { c.MaxResponse = 100 }).Middleware(report))
-			if got := read(t, post(t, client, url, "k")); len(got) != size {
+			if got := post(t, client, url, "k").body; len(got) != size {
 				t.Errorf("%d bytes came, want %d", len(got), size)
 			}
 			again := post(t, client, url, "k")
 			if size > 100 {
 				wantNotReplayable(t, again)
-			} else if got := read(t, again); len(got) != size {
-				t.Errorf("%d bytes came again, want %d", len(got), size)
+			} else if len(again.body) != size {
+				t.Errorf("%d bytes came again, want %d", len(again.body), size)
 			}
 			report.want(t, 1)
 		})
@@ -116,7 +125,7 @@ func TestAHijackedConnectionIsTheHandlersAndIsNotRepeated(t *testing.T) {
 		must(t, conn.Close())
 	}}
 	url, client := serve(t, guard(t, memorystore.New(), nil).Middleware(upgrade))
-	if got := read(t, post(t, client, url, "k")); got != "hi" {
+	if got := post(t, client, url, "k").body; got != "hi" {
 		t.Errorf("%q", got)
 	}
 	wantNotReplayable(t, post(t, client, url, "k"))
@@ -136,8 +145,8 @@ func TestDeadlinesReachTheConnectionAndInformationGoesThrough(t *testing.T) {
 	}))
 	url, client := serve(t, h)
 	resp := post(t, client, url, "k")
-	if resp.StatusCode != http.StatusNoContent || resp.Header.Get("Link") == "" {
-		t.Errorf("status %d, %v", resp.StatusCode, resp.Header)
+	if resp.status != http.StatusNoContent || resp.header.Get("Link") == "" {
+		t.Errorf("status %d, %v", resp.status, resp.header)
 	}
 }
 
@@ -174,14 +183,12 @@ func TestHeadersOfOuterMiddlewaresAndTrailersStay(t *testing.T) {
 		inner.ServeHTTP(w, r)
 	}))
 	resp := post(t, client, url, "k")
-	read(t, resp)
-	if resp.Header.Get("X-Request-Id") != "7" || resp.Header.Get("X-Unwanted") != "" || resp.Header.Get("X-Late") != "" || resp.Trailer.Get("X-Sum") != "42" {
-		t.Errorf("header %v, trailer %v", resp.Header, resp.Trailer)
+	if resp.header.Get("X-Request-Id") != "7" || resp.header.Get("X-Unwanted") != "" || resp.header.Get("X-Late") != "" || resp.trailer.Get("X-Sum") != "42" {
+		t.Errorf("header %v, trailer %v", resp.header, resp.trailer)
 	}
 	again := post(t, client, url, "k")
-	read(t, again)
-	if again.Header.Get("X-Request-Id") != "7" || again.Header.Get("Idempotency-Replayed") != "true" {
-		t.Errorf("header %v", again.Header)
+	if again.header.Get("X-Request-Id") != "7" || again.header.Get("Idempotency-Replayed") != "true" {
+		t.Errorf("header %v", again.header)
 	}
 }
 
@@ -205,4 +212,23 @@ func TestABodyThatBreaksOffIsRefused(t *testing.T) {
 	_ = resp.Body.Close()
 	must(t, conn.Close())
 	orders.want(t, 0)
+}
+
+func TestAStatusThatIsNoneIsTheHandlersPanic(t *testing.T) {
+	orders := &counter{then: func(w http.ResponseWriter, _ *http.Request, run int) {
+		if run == 1 {
+			w.WriteHeader(7)
+		}
+	}}
+	h := guard(t, memorystore.New(), nil).Middleware(orders)
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("status 7 was taken")
+			}
+		}()
+		call{key: "k"}.to(h)
+	}()
+	wantReplay(t, call{key: "k"}.to(h), false)
+	orders.want(t, 2)
 }

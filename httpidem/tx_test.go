@@ -208,6 +208,20 @@ func TestNothingGoesOutBeforeTheCommit(t *testing.T) {
 	s.wantOrders(t, 1)
 }
 
+func TestAClientThatGoesAwayDoesNotRollBackWhatIsUnderWay(t *testing.T) {
+	s := newShop(t, nil, nil)
+	ctx, leave := context.WithCancel(context.Background())
+	call{key: "k", ctx: ctx}.to(s.guard.Middleware(place(t, func(w http.ResponseWriter, r *http.Request, id int64) {
+		leave()
+		placed(w, r, id)
+	})))
+	wantReplay(t, call{key: "k"}.to(s.guard.Middleware(place(t, placed))), true)
+	s.wantOrders(t, 1)
+	// One that is gone before its turn has no effect.
+	call{key: "k-2", ctx: ctx}.to(s.guard.Middleware(place(t, placed)))
+	s.wantOrders(t, 1)
+}
+
 func TestADatabaseThatIsAwayRefuses(t *testing.T) {
 	s := newShop(t, nil, nil)
 	must(t, s.Close())

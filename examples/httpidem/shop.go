@@ -150,9 +150,14 @@ func insert(w http.ResponseWriter, r *http.Request, x execer) {
 		http.Error(w, "try again", http.StatusServiceUnavailable)
 		return
 	}
+	answer, err := json.Marshal(o)
+	if err != nil {
+		http.Error(w, "no answer", http.StatusInternalServerError)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusCreated)
-	_ = json.NewEncoder(w).Encode(o) // the client may be gone
+	_, _ = w.Write(answer) // the client may be gone
 }
 
 // edit takes its time, and notices whether anybody else is at it.
