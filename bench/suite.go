@@ -8,6 +8,7 @@ import (
 	"github.com/sluicegate/sluicegate/bench/embedded"
 	"github.com/sluicegate/sluicegate/bench/env"
 	"github.com/sluicegate/sluicegate/bench/latency"
+	"github.com/sluicegate/sluicegate/bench/serving"
 )
 
 // sections is the order of the report.
@@ -27,6 +28,7 @@ var sections = []env.Section{
 	{Name: "chain", Run: consuming.Memory},
 	{Name: "claims", Run: consuming.Redis},
 	{Name: "inbox", Run: consuming.SQL},
+	{Name: "http", Run: serving.HTTP},
 	{Name: "retention", Apart: true, Run: latency.Retention},
 }
 

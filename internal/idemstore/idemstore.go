@@ -166,6 +166,15 @@ type TxStore interface {
 	TransitionTx(ctx context.Context, tx dbtx.Tx, k Key, t Transition) error
 }
 
+// ResultTxStore is a TxStore whose records can hold a result.
+type ResultTxStore interface {
+	TxStore
+	// ResultTx puts the result, which duplicates receive, into the record that the
+	// caller's ClaimTx has won within the same tx. Where there is no record that a
+	// ClaimTx has made, it returns ErrLeaseLost.
+	ResultTx(ctx context.Context, tx dbtx.Tx, k Key, result []byte) error
+}
+
 // BatchTxStore is a TxStore that can claim many records at once.
 type BatchTxStore interface {
 	TxStore

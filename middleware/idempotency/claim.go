@@ -15,6 +15,7 @@ import (
 	"github.com/sluicegate/sluicegate/internal/delivery"
 	"github.com/sluicegate/sluicegate/internal/event"
 	"github.com/sluicegate/sluicegate/internal/failure"
+	"github.com/sluicegate/sluicegate/internal/idemstore"
 )
 
 // New returns the middleware that claims a message's record in store, runs the
@@ -68,7 +69,7 @@ type work struct {
 	claim Claim
 	rec   Record
 	asked time.Time // when the claim that won was asked for
-	lease lease
+	lease idemstore.Lease
 }
 
 func (c *claimer) handle(next message.HandlerFunc, msg *message.Message) ([]*message.Message, error) {

@@ -12,6 +12,7 @@ import (
 	"github.com/sluicegate/sluicegate/internal/delivery"
 	"github.com/sluicegate/sluicegate/internal/event"
 	"github.com/sluicegate/sluicegate/internal/failure"
+	"github.com/sluicegate/sluicegate/internal/idemstore"
 )
 
 // run calls the handler under the claim and settles the record: done where the
@@ -23,7 +24,7 @@ func (w *work) run(next message.HandlerFunc) (produced []*message.Message, err e
 	lease := w.keepLease(own, ctx.Cancel)
 	settled := false
 	defer func() {
-		lease.stop()
+		lease.Stop()
 		if !settled {
 			w.release(own)
 		}
@@ -40,7 +41,15 @@ func (w *work) run(next message.HandlerFunc) (produced []*message.Message, err e
 		return nil, failure.Permanent(fmt.Errorf("store outputs: %w", err))
 	}
 	settled = true
-	return w.succeeded(own, produced, result, lease.stop())
+	return w.succeeded(own, produced, result, lease.Stop())
+}
+
+// keepLease renews the claim until Stop; what is lost goes to lost.
+func (w *work) keepLease(ctx context.Context, lost func(cause error)) *idemstore.Lease {
+	l := &w.lease
+	l.Store, l.Key, l.Token, l.Term, l.Beat, l.Lost = w.store, w.claim.Key, w.claim.Token, w.cfg.Lease, w.cfg.Heartbeat, lost
+	l.Keep(ctx, w.asked)
+	return l
 }
 
 // failed passes the handler's error on. One that came of the lost lease says

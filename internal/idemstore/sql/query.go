@@ -21,7 +21,7 @@ const (
 
 // A row's own times in an INSERT are relative: the database adds its clock.
 type queries struct {
-	insert, insertTx, read, readTx, write, complete, purge string
+	insert, insertTx, read, readTx, write, complete, result, purge string
 }
 
 const columns = "handler, message_key, status, token, attempts, epoch, fingerprint, result, lease_until, expires_at, created_at, updated_at"
@@ -44,6 +44,8 @@ func newQueries(d sqldialect.Dialect, table string) queries {
 			" WHERE handler = ? AND message_key = ? AND status = ? AND token = ? AND attempts = ? AND epoch = ? AND lease_until = ? AND expires_at = ?",
 		complete: "UPDATE " + table + " SET status = 'done', result = ?, lease_until = 0, expires_at = {now} + ?, updated_at = {now}" +
 			" WHERE handler = ? AND message_key = ? AND token = ? AND status IN ('processing', 'resumed')" + live,
+		// The time changes too, or MySQL would not count the row of an equal result.
+		result: "UPDATE " + table + " SET result = ?, updated_at = {now} WHERE handler = ? AND message_key = ? AND status = 'done' AND token = ''" + live,
 	}
 	q.insertTx = q.insert
 	over := " WHERE expires_at > 0 AND expires_at <= " + instantMark + " ORDER BY expires_at LIMIT " + limitMark
@@ -63,7 +65,7 @@ func newQueries(d sqldialect.Dialect, table string) queries {
 	default:
 		q.purge = "DELETE FROM " + table + " WHERE rowid IN (SELECT rowid FROM " + table + over + ")"
 	}
-	for _, p := range []*string{&q.insert, &q.insertTx, &q.read, &q.readTx, &q.write, &q.complete, &q.purge} {
+	for _, p := range []*string{&q.insert, &q.insertTx, &q.read, &q.readTx, &q.write, &q.complete, &q.result, &q.purge} {
 		*p = d.Bind(*p)
 	}
 	return q

@@ -43,6 +43,24 @@ func (s *Store) ClaimTx(ctx context.Context, tx dbtx.Tx, c idemstore.Claim) (ide
 	return rec, nil
 }
 
+// ResultTx puts a result into the record that ClaimTx has won within tx: until tx
+// ends, nobody else can have changed it.
+func (s *Store) ResultTx(ctx context.Context, tx dbtx.Tx, k idemstore.Key, result []byte) error {
+	k, err := k.Normalize()
+	if err != nil {
+		return err
+	}
+	res, err := tx.ExecContext(ctx, s.at(s.q.result), blob(result), k.Handler, k.ID)
+	n, err := affected(res, err)
+	if err != nil {
+		return fmt.Errorf("store result in inbox: %w", s.mark(ctx, err))
+	}
+	if n != 1 {
+		return idemstore.ErrLeaseLost
+	}
+	return nil
+}
+
 // forTx checks a claim within a transaction.
 func forTx(c idemstore.Claim) (idemstore.Claim, error) {
 	c.Token, c.Lease = "tx", max(c.Lease, time.Second) // neither is used

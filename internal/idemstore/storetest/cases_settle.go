@@ -52,7 +52,7 @@ var settleCases = []testCase{
 		c.powerless("a")
 		c.complete("b", nil)
 	}},
-	{"completing again succeeds and keeps the first result", []Feature{Results}, func(c *C) {
+	{"completing again succeeds and keeps the first result", []Feature{OwnToken, Results}, func(c *C) {
 		c.want(try("a"), idemstore.Won, 1)
 		c.complete("a", []byte("first"))
 		c.complete("a", []byte("second"))

@@ -237,8 +237,8 @@ func TestWhatADriverLacksIsListedByName(t *testing.T) {
 	}
 }
 
-// The transaction is the claim: it has no lease, leaves nothing after a rollback
-// and gives duplicates no result.
+// The transaction is the claim: it has no lease, leaves nothing after a rollback,
+// and nobody settles it twice.
 const txSkips = `
 a duplicate does not run while a record is resumed, nor after the lease of that
 a resumed record is its owner's: claimed again with the token, extended and completed by no other
@@ -249,7 +249,6 @@ a claim on a running record is busy and learns what is left of the lease
 a claim repeated with its token after the lease is its own again and renewed
 a claim repeated with its token finds itself at the same attempt
 a claim without a token or a lease, or with a long token, is refused
-a duplicate receives the result byte by byte, nil and empty apart
 a finished record outlives the terms of its claim
 a lease that ended can be extended and completed while nobody has claimed
 a losing claim leaves the lease as it is
@@ -257,7 +256,6 @@ a record without a fingerprint takes the first that comes
 a redrive begins the next epoch and runs again with the next attempt
 a release keeps the attempt number
 a released record keeps its attempt number for the retention only
-a result is the store's own copy
 a running record is not moved before its lease ends
 a store that is away says so and changes nothing
 after a takeover the former owner can neither extend, complete nor release

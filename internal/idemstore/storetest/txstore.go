@@ -16,11 +16,11 @@ import (
 // TxLacks is what a store within the handler's transaction cannot have: the
 // transaction is the claim, so nothing of it is seen before the commit, and
 // nothing is left of it after a rollback.
-var TxLacks = []Feature{Leases, OwnToken, Results, AttemptKept, Outage}
+var TxLacks = []Feature{Leases, OwnToken, AttemptKept, Outage}
 
-// Tx shows a TxStore as a Store: a claim begins a transaction, Complete commits
-// it, Release rolls it back. Close ends what the cases left open.
-func Tx(db *sql.DB, opts *sql.TxOptions, store idemstore.TxStore) *TxAdapter {
+// Tx shows a TxStore as a Store: a claim begins a transaction, Complete puts the
+// result into the record and commits, Release rolls it back. Close ends what the cases left open.
+func Tx(db *sql.DB, opts *sql.TxOptions, store idemstore.ResultTxStore) *TxAdapter {
 	return &TxAdapter{db: db, opts: opts, store: store, open: map[claimed]*sql.Tx{}}
 }
 
@@ -33,7 +33,7 @@ type claimed struct {
 type TxAdapter struct {
 	db    *sql.DB
 	opts  *sql.TxOptions
-	store idemstore.TxStore
+	store idemstore.ResultTxStore
 
 	mu   sync.Mutex
 	open map[claimed]*sql.Tx
@@ -113,14 +113,17 @@ func (a *TxAdapter) Extend(_ context.Context, k idemstore.Key, token string, lea
 	return idemstore.CheckTerm("lease", lease)
 }
 
-// Complete commits; once.
-func (a *TxAdapter) Complete(_ context.Context, k idemstore.Key, token string, _ []byte, retention time.Duration) error {
+// Complete stores the result and commits; once.
+func (a *TxAdapter) Complete(ctx context.Context, k idemstore.Key, token string, result []byte, retention time.Duration) error {
 	if err := idemstore.CheckTerm("retention", retention); err != nil {
 		return err
 	}
 	tx, err := a.take(k, token)
 	if err != nil {
 		return err
+	}
+	if err := a.store.ResultTx(ctx, dbtx.SQL(tx), k, result); err != nil {
+		return errors.Join(err, tx.Rollback())
 	}
 	return tx.Commit()
 }
