@@ -30,6 +30,9 @@ func (s *Schedule) SettleTx(ctx context.Context, tx dbtx.Executor, t Task, o Out
 	if err != nil {
 		return err
 	}
+	if o.Then != nil {
+		return invalid("Outcome.Then: the caller of SettleTx has the transaction already")
+	}
 	if err := s.settle(ctx, tx, t, o); err != nil {
 		return fmt.Errorf("settle task %d: %w", t.ID, err)
 	}
@@ -37,13 +40,24 @@ func (s *Schedule) SettleTx(ctx context.Context, tx dbtx.Executor, t Task, o Out
 }
 
 func (s *Schedule) settled(ctx context.Context, t Task, o Outcome) (err error) {
-	if o.Status.Finished() && t.Group != "" {
-		err = s.inTx(ctx, func(tx *sql.Tx) error { return s.settle(ctx, tx, t, o) })
+	if o.Then != nil || o.Status.Finished() && t.Group != "" {
+		err = s.inTx(ctx, func(tx *sql.Tx) error { return s.settleThen(ctx, tx, t, o) })
 	} else {
 		err = again(ctx, func() error { return s.settle(ctx, s.db, t, o) })
 	}
 	if err != nil {
 		return fmt.Errorf("settle task %d: %w", t.ID, err)
+	}
+	return nil
+}
+
+// settleThen settles, and then lets the outcome write: whoever is stale writes nothing.
+func (s *Schedule) settleThen(ctx context.Context, tx *sql.Tx, t Task, o Outcome) error {
+	if err := s.settle(ctx, tx, t, o); err != nil || o.Then == nil {
+		return err
+	}
+	if err := o.Then(ctx, tx); err != nil {
+		return &ThenError{s.mark(ctx, err)}
 	}
 	return nil
 }

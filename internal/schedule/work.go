@@ -51,17 +51,27 @@ func (w *Worker) work(ctx context.Context, t Task, claimed time.Time) {
 	cutOff := hctx.Err() != nil
 	cancel(nil)
 	if err != nil {
-		log := w.log.With("task", t.ID, "target", t.Target, "error", err)
-		if p, ok := errors.AsType[*panicked](err); ok {
-			log = log.With("stack", string(p.stack))
-		}
-		log.Error("handler of a task failed")
-		if o, err = w.cfg.Failed(t, err).normalize(); err != nil {
-			log.Error("WorkerConfig.Failed gave no valid outcome; the task comes back after its lease", "reason", err)
+		var ok bool
+		if o, ok = w.failed(t, err); !ok {
 			return
 		}
 	}
 	w.settle(ctx, t, o, cutOff, lost)
+}
+
+// failed says what becomes of a task whose handler failed, or false where
+// WorkerConfig.Failed does not know either: the task then comes back after its lease.
+func (w *Worker) failed(t Task, err error) (Outcome, bool) {
+	log := w.log.With("task", t.ID, "target", t.Target, "error", err)
+	if p, ok := errors.AsType[*panicked](err); ok {
+		log = log.With("stack", string(p.stack))
+	}
+	log.Error("handler of a task failed")
+	o, err := w.cfg.Failed(t, err).normalize()
+	if err != nil {
+		log.Error("WorkerConfig.Failed gave no valid outcome; the task comes back after its lease", "reason", err)
+	}
+	return o, err == nil
 }
 
 type panicked struct {
@@ -124,16 +134,27 @@ func (w *Worker) settle(ctx context.Context, t Task, o Outcome, cutOff, lost boo
 	o.Delay = w.jitter(o.Delay)
 	for n := 1; ; n++ {
 		var err error
-		if o.Status == Waiting && cutOff && !o.Spent {
+		given := o.Status == Waiting && cutOff && !o.Spent
+		if given {
 			err = w.s.Release(ctx, t)
 		} else {
 			err = w.s.Settle(ctx, t, o)
 		}
 		switch {
-		case err == nil:
+		case err == nil && given:
 			return
-		case errors.Is(err, ErrStale) && (lost || n > 1):
-			return // lost, which was told; or settled by a try whose answer was lost
+		case err == nil, errors.Is(err, ErrStale) && n > 1 && !lost: // settled by a try whose answer was lost
+			w.cfg.Settled(t, o)
+			return
+		case errors.Is(err, ErrStale) && lost:
+			return // which was told
+		}
+		if then, ok := errors.AsType[*ThenError](err); ok && o.Then != nil && !failure.IsUnavailable(err) && !errors.Is(err, ErrContended) && ctx.Err() == nil {
+			if o, ok = w.failed(t, then); !ok {
+				return
+			}
+			o.Then, n = nil, 0
+			continue
 		}
 		passing := errors.Is(err, ErrContended) || failure.IsUnavailable(err)
 		if !passing || backoff.Wait(ctx, pause.Delay(n)) != nil {
