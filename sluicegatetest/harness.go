@@ -69,6 +69,9 @@ func New(tb testing.TB, cfg Config) *Harness {
 	}
 	h.seen.observe, h.seen.alerts = s.Observe, s.Alerts
 	s.Observe, s.Alerts = h.seen.event, &h.seen
+	if s.Store != nil {
+		s.Store = mortal{s.Store}
+	}
 	s.Retain.Off = true
 	if s.Park.Now == nil {
 		s.Park.Now = time.Now
