@@ -47,6 +47,7 @@ type Harness struct {
 	seen     record
 	relayed  []outboxRow
 	handlers []*Handler
+	beside   []func(context.Context) error
 
 	stack *sluicegate.Stack
 	stop  func() // nil while nothing runs
@@ -100,6 +101,16 @@ func (h *Harness) Exec(statement string, args ...any) {
 	if _, err := h.DB.ExecContext(context.Background(), h.dialect.Bind(statement), args...); err != nil {
 		h.tb.Fatalf("sluicegatetest: execute: %v", err)
 	}
+}
+
+// Go has fn run beside the Stack, from the first delivery or Advance on until the test
+// ends: the worker of a kit. Restart ends and starts it too. An error of it fails the test.
+func (h *Harness) Go(fn func(ctx context.Context) error) {
+	h.tb.Helper()
+	if h.stop != nil {
+		h.tb.Fatalf("sluicegatetest: Go comes after the first delivery")
+	}
+	h.beside = append(h.beside, fn)
 }
 
 // Advance lets d pass, with all that becomes due meanwhile, and returns when
@@ -158,18 +169,29 @@ func (h *Harness) start() {
 			h.tb.Fatalf("sluicegatetest: %v", err)
 		}
 	}
+	h.stack, h.stop = stack, h.launch(stack, router)
+	synctest.Wait()
+}
+
+// launch runs all that runs, and returns what stops it.
+func (h *Harness) launch(stack *sluicegate.Stack, router *message.Router) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- run(ctx, stack, router, len(h.handlers) > 0) }()
+	all := append([]func(context.Context) error{func(ctx context.Context) error {
+		return run(ctx, stack, router, len(h.handlers) > 0)
+	}}, h.beside...)
+	ended := make(chan error, len(all))
+	for _, fn := range all {
+		go func() { ended <- fn(ctx) }()
+	}
 	if len(h.handlers) > 0 {
 		<-router.Running()
 	}
-	synctest.Wait()
-	h.stack = stack
-	h.stop = func() {
+	return func() {
 		cancel()
-		if err := <-ended; err != nil {
-			h.tb.Errorf("sluicegatetest: the stack did not stop cleanly: %v", err)
+		for range all {
+			if err := <-ended; err != nil {
+				h.tb.Errorf("sluicegatetest: it did not stop cleanly: %v", err)
+			}
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package task
 
 import (
+	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -76,6 +78,11 @@ type Config struct {
 	// RetainDead is how long dead ones can. Default 15 days. Negative: for ever.
 	RetainDead time.Duration
 
+	// Dead runs in the transaction in which a task becomes dead, whatever it died of: rows of
+	// your own that say so cannot come apart from it. As with Outcome.And it may be called
+	// again; where it returns an error, the task is tried once more after Away. Default:
+	// nothing.
+	Dead func(ctx context.Context, tx *sql.Tx, t Task) error
 	// Alerts is told AlertDead of each task that is dead, with the queue and the target
 	// as labels. Default: nobody.
 	Alerts alert.Emitter

@@ -2,6 +2,7 @@ package task
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -70,6 +71,7 @@ func (q *Queue) failed(t schedule.Task, err error, out *schedule.Outcome) {
 	if !away {
 		out.Attempts++
 	}
+	defer q.bury(t, out)
 	switch {
 	case old, failure.IsPermanent(err), out.Attempts >= q.cfg.MaxAttempts && !away:
 		out.Status = schedule.Dead
@@ -83,9 +85,41 @@ func (q *Queue) failed(t schedule.Task, err error, out *schedule.Outcome) {
 	}
 }
 
+// bury has Config.Dead run where out is the end of t.
+func (q *Queue) bury(t schedule.Task, out *schedule.Outcome) {
+	if out.Status != schedule.Dead || q.cfg.Dead == nil {
+		return
+	}
+	dead, and := q.task(t), out.Then
+	dead.Status, dead.Attempts, dead.Error = Dead, out.Attempts, out.Error
+	if out.State != nil {
+		dead.State = out.State
+	}
+	out.Then = func(ctx context.Context, tx *sql.Tx) error {
+		if and != nil {
+			if err := and(ctx, tx); err != nil {
+				return err
+			}
+		}
+		if err := q.cfg.Dead(ctx, tx, dead); err != nil {
+			return &unburied{err}
+		}
+		return nil
+	}
+}
+
+// unburied is an error of Config.Dead: the task is not dead, and will be tried once more.
+type unburied struct{ error }
+
+func (u *unburied) Unwrap() error { return u.error }
+
 // broken is what becomes of a task whose function panicked, or whose And failed.
 func (q *Queue) broken(t schedule.Task, err error) schedule.Outcome {
 	out := schedule.Outcome{Status: schedule.Waiting, Attempts: t.Attempts}
+	if _, ok := errors.AsType[*unburied](err); ok {
+		out.Delay, out.Error = q.cfg.Away, err.Error()
+		return out
+	}
 	q.failed(t, err, &out)
 	return out
 }

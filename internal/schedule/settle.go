@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/sluicegate/sluicegate/internal/dbtx"
@@ -56,10 +57,20 @@ func (s *Schedule) settleThen(ctx context.Context, tx *sql.Tx, t Task, o Outcome
 	if err := s.settle(ctx, tx, t, o); err != nil || o.Then == nil {
 		return err
 	}
-	if err := o.Then(ctx, tx); err != nil {
+	if err := then(ctx, tx, o); err != nil {
 		return &ThenError{s.mark(ctx, err)}
 	}
 	return nil
+}
+
+// then calls Outcome.Then; a panic of it is an error, as one of a Handler is.
+func then(ctx context.Context, tx *sql.Tx, o Outcome) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &panicked{value: p, stack: debug.Stack()}
+		}
+	}()
+	return o.Then(ctx, tx)
 }
 
 func (s *Schedule) settle(ctx context.Context, x dbtx.Executor, t Task, o Outcome) error {

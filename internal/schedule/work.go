@@ -132,6 +132,7 @@ func (w *Worker) settle(ctx context.Context, t Task, o Outcome, cutOff, lost boo
 	defer cancel()
 	pause := backoff.Policy{Initial: 20 * time.Millisecond, Max: time.Second, Multiplier: 2, Jitter: true}
 	o.Delay = w.jitter(o.Delay)
+	replaced := false
 	for n := 1; ; n++ {
 		var err error
 		given := o.Status == Waiting && cutOff && !o.Spent
@@ -149,14 +150,14 @@ func (w *Worker) settle(ctx context.Context, t Task, o Outcome, cutOff, lost boo
 		case errors.Is(err, ErrStale) && lost:
 			return // which was told
 		}
-		if then, ok := errors.AsType[*ThenError](err); ok && o.Then != nil && !failure.IsUnavailable(err) && !errors.Is(err, ErrContended) && ctx.Err() == nil {
+		passing := errors.Is(err, ErrContended) || failure.IsUnavailable(err)
+		if then, ok := errors.AsType[*ThenError](err); ok && !passing && !replaced && ctx.Err() == nil {
 			if o, ok = w.failed(t, then); !ok {
 				return
 			}
-			o.Then, n = nil, 0
+			replaced, n = true, 0 // once: what its own Then fails with is below
 			continue
 		}
-		passing := errors.Is(err, ErrContended) || failure.IsUnavailable(err)
 		if !passing || backoff.Wait(ctx, pause.Delay(n)) != nil {
 			w.log.Warn("a task could not be settled", "task", t.ID, "target", t.Target, "error", err)
 			return
