@@ -216,7 +216,7 @@ func (h *Harness) end() {
 type source struct {
 	out  chan *message.Message
 	once sync.Once
-	ctx  context.Context //nolint:containedctx // that of the subscription, which messages derive from
+	ctx  context.Context // that of the subscription, which messages derive from
 }
 
 func newSource() *source { return &source{out: make(chan *message.Message)} }

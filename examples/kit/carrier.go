@@ -72,12 +72,15 @@ func (c *carrier) putRight() {
 }
 
 // kindOf says how an order goes.
-func kindOf(order string) int {
+func kindOf(order string) int { return number(order) % kinds }
+
+// number is that of an order; one that has none is wrong.
+func number(order string) int {
 	n, err := strconv.Atoi(strings.TrimPrefix(order, "order-"))
-	if err != nil {
+	if err != nil || n < 0 {
 		return wrong
 	}
-	return n % kinds
+	return n
 }
 
 // ServeHTTP makes a label, or fails.
@@ -89,7 +92,7 @@ func (c *carrier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case status == 0:
 		panic(http.ErrAbortHandler) // the connection breaks
 	case status == http.StatusOK:
-		_, _ = fmt.Fprint(w, "track-"+r.Header.Get("Idempotency-Key"))
+		_, _ = fmt.Fprintf(w, "track-%s", orderID(number(r.Header.Get("Idempotency-Key"))))
 	default:
 		w.Header().Set("Retry-After", "0")
 		w.WriteHeader(status)

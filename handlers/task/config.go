@@ -95,8 +95,8 @@ type Config struct {
 // NoJitter is a Config.Jitter of none at all.
 const NoJitter = schedule.NoJitter
 
-// pollMin is the shortest time between two looks that found nothing.
-const pollMin = 100 * time.Millisecond
+// quickest is the shortest time between two looks that found nothing.
+const quickest = 100 * time.Millisecond
 
 const maxWait = 366 * 24 * time.Hour
 
@@ -139,8 +139,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.MaxAttempts == 0 {
 		c.MaxAttempts = DefaultMaxAttempts
 	}
-	if c.PollMax < 0 || c.PollMax > 0 && c.PollMax < pollMin {
-		bad("PollMax: %v, use at least %v", c.PollMax, pollMin)
+	if c.PollMax < 0 || c.PollMax > 0 && c.PollMax < quickest {
+		bad("PollMax: %v, use at least %v", c.PollMax, quickest)
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -25,7 +25,7 @@ func (q *Queue) newWorker(fn Func) (*schedule.Worker, error) {
 	c := q.cfg
 	return schedule.NewWorker(q.schedule, prefix+q.name, q.handler(fn), schedule.WorkerConfig{ //nolint:wrapcheck // it names the field
 		Concurrency: c.Concurrency, PerTarget: c.PerTarget, Lease: c.Lease,
-		PollMin: pollMin, PollMax: c.PollMax, Jitter: c.Jitter,
+		PollMin: quickest, PollMax: c.PollMax, Jitter: c.Jitter,
 		Failed: q.broken, Settled: q.settled,
 		Retain: c.Retain, RetainDead: c.RetainDead, Logger: c.Logger,
 	})

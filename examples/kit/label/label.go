@@ -127,15 +127,6 @@ func (l *Labels) work(ctx context.Context, t task.Task) task.Outcome {
 	})
 }
 
-// Prune removes labels that were withdrawn; the tasks have retentions of their own.
-func (l *Labels) Prune(ctx context.Context) error {
-	_, err := l.db.ExecContext(ctx, "DELETE FROM label WHERE status = 'withdrawn'")
-	if err != nil {
-		return fmt.Errorf("prune labels: %w", err)
-	}
-	return nil
-}
-
 // Waits are the waits of a kit whose partner answers within a day.
 func Waits() []time.Duration {
 	return []time.Duration{time.Second, 10 * time.Second, time.Minute, 10 * time.Minute, time.Hour}
