@@ -42,7 +42,7 @@ func TestWhatIsWrittenOfADeadTaskIsThereWithIt(t *testing.T) {
 				b.add(task.Spec{Key: "order-1"})
 				pass(20 * time.Second)
 				b.sent(0)
-				if b.only(task.Waiting); len(b.alerts) != 0 {
+				if b.only(task.Waiting); len(b.told()) != 0 {
 					t.Error("it was told to be dead before it is")
 				}
 				pass(10 * time.Minute)

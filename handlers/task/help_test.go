@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -57,6 +58,18 @@ func (b *bench) Emit(a alert.Alert) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.alerts = append(b.alerts, a)
+}
+
+func (b *bench) told() []alert.Alert {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.alerts)
+}
+
+func (b *bench) called() []time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.calls)
 }
 
 func inBubble(t *testing.T, cfg task.Config, fn func(t *testing.T, b *bench)) {

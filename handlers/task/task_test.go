@@ -77,14 +77,14 @@ func TestWhatAnErrorSaysDecidesWhatBecomesOfATask(t *testing.T) {
 				if got.Attempts != c.attempts || !strings.Contains(got.Error, c.text) || got.FinishedAt.IsZero() {
 					t.Errorf("the task is %+v; want %d attempts and the error %q", got, c.attempts, c.text)
 				}
-				if !slices.Equal(b.calls, c.calls) {
-					t.Errorf("it was called at %v, want %v", b.calls, c.calls)
+				if !slices.Equal(b.called(), c.calls) {
+					t.Errorf("it was called at %v, want %v", b.called(), c.calls)
 				}
-				if len(b.alerts) != c.alerts {
-					t.Fatalf("%d alerts, want %d", len(b.alerts), c.alerts)
+				if len(b.told()) != c.alerts {
+					t.Fatalf("%d alerts, want %d", len(b.told()), c.alerts)
 				}
 				if c.alerts > 0 {
-					a := b.alerts[0]
+					a := b.told()[0]
 					if a.Name != task.AlertDead || a.Labels["queue"] != "invoice" || a.Labels["target"] != "partner-7" || a.Key != "order-1" || !strings.Contains(a.Reason, c.text) {
 						t.Errorf("the alert is %+v", a)
 					}
@@ -104,7 +104,7 @@ func TestATaskIsThereIfAndOnlyIfItsTransactionCommits(t *testing.T) {
 		must(t, tx.Rollback())
 		b.Wake()
 		pass(time.Hour)
-		if len(b.calls) != 0 {
+		if len(b.called()) != 0 {
 			t.Error("the task of a transaction that was rolled back ran")
 		}
 		b.add(task.Spec{Key: "order-1", Delay: time.Minute})
@@ -118,13 +118,13 @@ func TestATaskIsThereIfAndOnlyIfItsTransactionCommits(t *testing.T) {
 			t.Errorf("found %+v, %v", found, err)
 		}
 		pass(2 * time.Minute)
-		if len(b.calls) != 1 {
-			t.Errorf("the task ran %d times, want once", len(b.calls))
+		if len(b.called()) != 1 {
+			t.Errorf("the task ran %d times, want once", len(b.called()))
 		}
 		b.add(task.Spec{Key: "order-1"}) // it is finished, so the key is free
 		pass(time.Minute)
-		if len(b.calls) != 2 {
-			t.Errorf("the tasks ran %d times, want twice", len(b.calls))
+		if len(b.called()) != 2 {
+			t.Errorf("the tasks ran %d times, want twice", len(b.called()))
 		}
 	})
 }
@@ -243,8 +243,8 @@ func TestATaskThatIsTooOldIsGivenUpWhereAnOutageGoesOn(t *testing.T) {
 		}
 		pass(2 * time.Hour)
 		b.only(task.Dead)
-		if len(b.alerts) != 1 {
-			t.Errorf("%d alerts, want one", len(b.alerts))
+		if len(b.told()) != 1 {
+			t.Errorf("%d alerts, want one", len(b.told()))
 		}
 	})
 }
