@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/sluicegate/sluicegate/internal/dbtx"
@@ -30,6 +31,9 @@ func (s *Schedule) SettleTx(ctx context.Context, tx dbtx.Executor, t Task, o Out
 	if err != nil {
 		return err
 	}
+	if o.Then != nil {
+		return invalid("Outcome.Then: the caller of SettleTx has the transaction already")
+	}
 	if err := s.settle(ctx, tx, t, o); err != nil {
 		return fmt.Errorf("settle task %d: %w", t.ID, err)
 	}
@@ -37,8 +41,8 @@ func (s *Schedule) SettleTx(ctx context.Context, tx dbtx.Executor, t Task, o Out
 }
 
 func (s *Schedule) settled(ctx context.Context, t Task, o Outcome) (err error) {
-	if o.Status.Finished() && t.Group != "" {
-		err = s.inTx(ctx, func(tx *sql.Tx) error { return s.settle(ctx, tx, t, o) })
+	if o.Then != nil || o.Status.Finished() && t.Group != "" {
+		err = s.inTx(ctx, func(tx *sql.Tx) error { return s.settleThen(ctx, tx, t, o) })
 	} else {
 		err = again(ctx, func() error { return s.settle(ctx, s.db, t, o) })
 	}
@@ -46,6 +50,27 @@ func (s *Schedule) settled(ctx context.Context, t Task, o Outcome) (err error) {
 		return fmt.Errorf("settle task %d: %w", t.ID, err)
 	}
 	return nil
+}
+
+// settleThen settles, and then lets the outcome write: whoever is stale writes nothing.
+func (s *Schedule) settleThen(ctx context.Context, tx *sql.Tx, t Task, o Outcome) error {
+	if err := s.settle(ctx, tx, t, o); err != nil || o.Then == nil {
+		return err
+	}
+	if err := then(ctx, tx, o); err != nil {
+		return &ThenError{s.mark(ctx, err)}
+	}
+	return nil
+}
+
+// then calls Outcome.Then; a panic of it is an error, as one of a Handler is.
+func then(ctx context.Context, tx *sql.Tx, o Outcome) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &panicked{value: p, stack: debug.Stack()}
+		}
+	}()
+	return o.Then(ctx, tx)
 }
 
 func (s *Schedule) settle(ctx context.Context, x dbtx.Executor, t Task, o Outcome) error {

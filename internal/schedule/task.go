@@ -1,7 +1,9 @@
 package schedule
 
 import (
+	"context"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -133,7 +135,22 @@ type Outcome struct {
 	// Settled says that the Handler has settled the task itself, with SettleTx: the
 	// Worker leaves it, and all else that is said here has no meaning.
 	Settled bool
+	// Then runs in the transaction that settles the task, after the fence was checked:
+	// what it writes is there if and only if the outcome is. It is called again where
+	// that transaction lost a race, and must neither commit nor roll back. Its error
+	// is a *ThenError of Settle; a Worker takes one that is no outage as it
+	// takes a panic of the Handler. SettleTx, which has the caller's transaction,
+	// refuses it.
+	Then func(ctx context.Context, tx *sql.Tx) error
 }
+
+// ThenError is an error of Outcome.Then: nothing was settled.
+type ThenError struct{ Err error }
+
+func (e *ThenError) Error() string { return fmt.Sprintf("write with the settlement: %v", e.Err) }
+
+// Unwrap returns what Then returned.
+func (e *ThenError) Unwrap() error { return e.Err }
 
 func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", ErrInvalid, fmt.Errorf(format, args...))

@@ -53,19 +53,29 @@ func (w *Worker) work(ctx context.Context, t Task, claimed time.Time) {
 	cutOff := hctx.Err() != nil
 	cancel(nil)
 	if err != nil {
-		log := w.log.With("task", t.ID, "target", t.Target, "error", err)
-		if p, ok := errors.AsType[*panicked](err); ok {
-			log = log.With("stack", string(p.stack))
-		}
-		log.Error("handler of a task failed")
-		if o, err = w.cfg.Failed(t, err).normalize(); err != nil {
-			log.Error("WorkerConfig.Failed gave no valid outcome; the task comes back after its lease", "reason", err)
+		var ok bool
+		if o, ok = w.failed(t, err); !ok {
 			return
 		}
 	}
 	if !o.Settled {
 		w.settle(ctx, t, o, cutOff, lost)
 	}
+}
+
+// failed says what becomes of a task whose handler failed, or false where
+// WorkerConfig.Failed does not know either: the task then comes back after its lease.
+func (w *Worker) failed(t Task, err error) (Outcome, bool) {
+	log := w.log.With("task", t.ID, "target", t.Target, "error", err)
+	if p, ok := errors.AsType[*panicked](err); ok {
+		log = log.With("stack", string(p.stack))
+	}
+	log.Error("handler of a task failed")
+	o, err := w.cfg.Failed(t, err).normalize()
+	if err != nil {
+		log.Error("WorkerConfig.Failed gave no valid outcome; the task comes back after its lease", "reason", err)
+	}
+	return o, err == nil
 }
 
 type panicked struct {
@@ -129,23 +139,35 @@ func (w *Worker) settle(ctx context.Context, t Task, o Outcome, cutOff, lost boo
 	defer cancel()
 	pause := backoff.Policy{Initial: 20 * time.Millisecond, Max: time.Second, Multiplier: 2, Jitter: true}
 	o.Delay = w.jitter(o.Delay)
+	replaced := false
 	for n := 1; ; n++ {
 		var err error
-		if o.Status == Waiting && cutOff && !o.Spent {
+		given := o.Status == Waiting && cutOff && !o.Spent
+		if given {
 			err = w.s.Release(ctx, t)
 		} else {
 			err = w.s.Settle(ctx, t, o)
 		}
 		switch {
-		case err == nil:
-			if w.soon(t, o, cutOff) {
+		case err == nil && given:
+			return
+		case err == nil, errors.Is(err, ErrStale) && n > 1 && !lost: // settled by a try whose answer was lost
+			if w.soon(t, o) {
 				w.Wake()
 			}
+			w.cfg.Settled(t, o)
 			return
-		case errors.Is(err, ErrStale) && (lost || n > 1):
-			return // lost, which was told; or settled by a try whose answer was lost
+		case errors.Is(err, ErrStale) && lost:
+			return // which was told
 		}
 		passing := errors.Is(err, ErrContended) || failure.IsUnavailable(err)
+		if then, ok := errors.AsType[*ThenError](err); ok && !passing && !replaced && ctx.Err() == nil {
+			if o, ok = w.failed(t, then); !ok {
+				return
+			}
+			replaced, n = true, 0 // once: what its own Then fails with is below
+			continue
+		}
 		if !passing || backoff.Wait(ctx, pause.Delay(n)) != nil {
 			w.log.Warn("a task could not be settled", "task", t.ID, "target", t.Target, "error", err)
 			return
@@ -155,9 +177,9 @@ func (w *Worker) settle(ctx context.Context, t Task, o Outcome, cutOff, lost boo
 
 // soon reports whether the settlement of t has made something due before the worker, which may be
 // asleep by now, would look again: t itself, or the next of its group.
-func (w *Worker) soon(t Task, o Outcome, cutOff bool) bool {
+func (w *Worker) soon(t Task, o Outcome) bool {
 	if o.Status.Finished() {
 		return t.Group != ""
 	}
-	return !cutOff && o.Delay < w.cfg.PollMax
+	return o.Delay < w.cfg.PollMax
 }

@@ -52,6 +52,11 @@ type WorkerConfig struct {
 	// Outcome that is not valid. Default: one attempt more, and again after a
 	// minute for each, up to an hour.
 	Failed func(t Task, err error) Outcome
+	// Settled is told each outcome that was settled, after that is true; a crash in
+	// between tells nothing, and a settlement whose answer was lost may have been
+	// someone else's. It is called on the task's goroutine, while the task still has its
+	// place, and must neither block nor panic. Default: nobody.
+	Settled func(t Task, o Outcome)
 	// Retain is how long Done, Cancelled and Expired tasks are kept. Default: 24
 	// hours. Negative: for ever.
 	Retain time.Duration
@@ -80,6 +85,9 @@ func (c WorkerConfig) withDefaults() WorkerConfig {
 	orDefault(&c.RetainDead, 15*24*time.Hour)
 	if c.Failed == nil {
 		c.Failed = failed
+	}
+	if c.Settled == nil {
+		c.Settled = func(Task, Outcome) {}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

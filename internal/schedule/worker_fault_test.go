@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -216,4 +217,59 @@ func TestWhatIsWrongWithAWorkersConfigurationIsNamed(t *testing.T) {
 	if _, err := schedule.NewWorker(nil, "", nil, schedule.WorkerConfig{}); err == nil || strings.Count(err.Error(), "\n") != 2 {
 		t.Errorf("error %v, want three problems", err)
 	}
+}
+
+// What an outcome writes is in the transaction that settles; what settles is told after it.
+func TestAnOutcomeWritesInTheTransactionThatSettlesIt(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		_, err := b.db.Exec("CREATE TABLE mark (task TEXT)")
+		must(t, err)
+		write := func(fail error) func(context.Context, *sql.Tx) error {
+			return func(ctx context.Context, tx *sql.Tx) error {
+				_, err := tx.ExecContext(ctx, "INSERT INTO mark VALUES ('x')")
+				return errors.Join(err, fail)
+			}
+		}
+		marks := func() (n int) {
+			t.Helper()
+			must(t, b.db.QueryRow("SELECT COUNT(*) FROM mark").Scan(&n))
+			return n
+		}
+		b.add(schedule.Spec{Key: "by hand"})
+		tasks, err := b.Claim(t.Context(), schedule.ClaimRequest{Queue: queue, Limit: 1, Lease: time.Minute})
+		must(t, err)
+		o := schedule.Outcome{Status: schedule.Done, Then: write(nil)}
+		tx, err := b.db.Begin()
+		must(t, err)
+		if err := b.SettleTx(t.Context(), tx, tasks[0], o); !errors.Is(err, schedule.ErrInvalid) {
+			t.Errorf("SettleTx with Then: %v", err)
+		}
+		must(t, tx.Rollback())
+		boom := errors.New("boom")
+		for name, then := range map[string]func(context.Context, *sql.Tx) error{
+			"an error": write(boom), "a panic": func(context.Context, *sql.Tx) error { panic(boom) },
+		} {
+			err := b.Settle(t.Context(), tasks[0], schedule.Outcome{Status: schedule.Done, Then: then})
+			if _, ok := errors.AsType[*schedule.ThenError](err); !ok || marks() != 0 {
+				t.Errorf("%s of Then: %v, and %d marks", name, err, marks())
+			}
+		}
+		must(t, b.Settle(t.Context(), tasks[0], o))
+		if err := b.Settle(t.Context(), tasks[0], o); !errors.Is(err, schedule.ErrStale) || marks() != 1 {
+			t.Errorf("a second settlement: %v, and %d marks, want 1", err, marks())
+		}
+		var told []schedule.Status
+		b.add(schedule.Spec{Key: "by a worker"})
+		_, stop := b.start(func(_ context.Context, t schedule.Task) schedule.Outcome {
+			if t.Attempts == 0 {
+				return schedule.Outcome{Status: schedule.Done, Then: write(boom)}
+			}
+			return schedule.Outcome{Status: schedule.Done, Then: write(nil)}
+		}, schedule.WorkerConfig{Settled: func(_ schedule.Task, o schedule.Outcome) { told = append(told, o.Status) }})
+		pass(10 * time.Minute)
+		stop()
+		if want := []schedule.Status{schedule.Waiting, schedule.Done}; !slices.Equal(told, want) || marks() != 2 {
+			t.Errorf("told %v with %d marks, want %v with 2", told, marks(), want)
+		}
+	})
 }
