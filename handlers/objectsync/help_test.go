@@ -204,19 +204,16 @@ func (b *bench) equal() {
 
 func difference(ctx context.Context, db *sql.DB, s objectsync.Store) string {
 	want := map[string]string{}
-	rows, err := db.QueryContext(ctx, "SELECT id, name, version FROM products")
+	ids, err := list(ctx, db, "", 10_000)
 	if err != nil {
 		return err.Error()
 	}
-	for rows.Next() {
+	for _, id := range ids {
 		var p product
-		if err := rows.Scan(&p.ID, &p.Name, &p.Version); err != nil {
+		if err := db.QueryRowContext(ctx, "SELECT id, name, version FROM products WHERE id = ?", id).Scan(&p.ID, &p.Name, &p.Version); err != nil {
 			return err.Error()
 		}
-		want["products/"+p.ID+".json"] = fmt.Sprintf(`{"id":%q,"name":%q,"version":%d}`, p.ID, p.Name, p.Version)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return err.Error()
+		want["products/"+id+".json"] = fmt.Sprintf(`{"id":%q,"name":%q,"version":%d}`, p.ID, p.Name, p.Version)
 	}
 	page, err := s.List(ctx, objectsync.ListRequest{Limit: 1000})
 	if err != nil {

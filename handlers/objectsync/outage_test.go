@@ -13,7 +13,7 @@ import (
 
 func TestAnOutageSpendsNoAttempt(t *testing.T) {
 	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
-	cfg := objectsync.Config{Schedule: objectsync.Schedule{MaxAttempts: 1}}
+	cfg := objectsync.Config{Schedule: objectsync.Schedule{MaxAttempts: 2}}
 	inBubble(t, cfg, func(t *testing.T, b *bench) {
 		b.store.breakWith(func(context.Context, string, string) error { return refused })
 		b.run()
@@ -29,6 +29,13 @@ func TestAnOutageSpendsNoAttempt(t *testing.T) {
 		}
 		if b.alerts.of(objectsync.AlertFailed) != 0 || b.alerts.of(objectsync.AlertUnreachable) == 0 {
 			t.Error("want alerts of the outage, and none of a failure")
+		}
+		// The first of two attempts comes after it.
+		b.store.breakWith(only("put", errBroken))
+		_, err := b.Sync(t.Context(), "1")
+		must(t, err)
+		if r := b.record("1"); r.Status != objectsync.Pending || len(b.store.of("put")) != 3 {
+			t.Errorf("after %d writes: %+v", len(b.store.of("put")), r)
 		}
 		b.store.breakWith(nil)
 		pass(2 * time.Minute)
