@@ -35,7 +35,7 @@
 // A record belongs to what Config.Scope says of the client, to method, route and
 // key, all hashed: a client's key never meets another client's response. The
 // fingerprint that tells a repeated request from another one is over method, path,
-// query, Config.FingerprintHeaders and body.
+// query, Config.FingerprintHeaders and body, or what Config.Fingerprint says.
 //
 // 2xx, 3xx and 4xx are stored with status, body and Config.ReplayHeaders, for
 // Config.Retention, which belongs into the API's documentation. 5xx, 429 and a
