@@ -182,9 +182,9 @@ func TestARowThatIsYoungerThanTheSnapshotIsLoadedByALockingRead(t *testing.T) {
 		_, err := tx.ExecContext(ctx, db.insert(), "n-1", "second")
 		return "second", err
 	}
-	for suffix, found := range map[string]bool{"": false, " LOCK IN SHARE MODE": true} {
+	for suffix, found := range map[string]bool{"": false, "LOCK IN SHARE MODE": true} {
 		customer, existed, err := httpidem.OnConflict(ctx, httpidem.SQL(tx), insert, func(ctx context.Context) (customer string, err error) {
-			return customer, tx.QueryRowContext(ctx, "SELECT customer FROM "+db.prefix+"orders WHERE number = 'n-1'"+suffix).Scan(&customer)
+			return customer, tx.QueryRowContext(ctx, "SELECT customer FROM "+db.prefix+"orders WHERE number = 'n-1' "+suffix).Scan(&customer)
 		})
 		if existed != found || errors.Is(err, sql.ErrNoRows) == found || (found && customer != "first") {
 			t.Errorf("%q: %q, %v, %v", suffix, customer, existed, err)
