@@ -67,7 +67,7 @@ type Config struct {
 	// Scope returns what the server knows of the client: the tenant, or the
 	// account behind an authenticated request; never what the client can choose
 	// freely. A client's key never meets a record of another scope. The empty
-	// string is a client that is unknown: 401. Required; Anyone says that there
+	// string is a client that is unknown: 403. Required; Anyone says that there
 	// are no clients to tell apart.
 	Scope func(r *http.Request) string
 	// Route returns the operation within the API. Default: the pattern by which

@@ -160,7 +160,7 @@ func TestAnotherTenantsMethodsOrRoutesKeyIsAnotherKey(t *testing.T) {
 			orders.want(t, runs)
 		}
 		c := call{key: "k", header: map[string]string{"X-Tenant": ""}}
-		wantProblem(t, c.to(h), http.StatusUnauthorized, "client-unknown")
+		wantProblem(t, c.to(h), http.StatusForbidden, "client-unknown")
 		orders.want(t, runs)
 	})
 }

@@ -20,7 +20,7 @@ type TokenConfig struct {
 	Name string
 	// Operator returns who asks, as the server knows it: the user behind the session.
 	// A token is good for the operator that it was issued to. The empty string is an
-	// unknown one: 401. Required for the handlers; Do and Issue are told.
+	// unknown one: 403. Required for the handlers; Do and Issue are told.
 	Operator func(r *http.Request) string
 	// Token finds the token of a request, whose body has been read and may be parsed
 	// as a form. The empty string is none. Default: the header "Submit-Token".
