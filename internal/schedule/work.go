@@ -133,6 +133,9 @@ func (w *Worker) settle(ctx context.Context, t Task, o Outcome, cutOff, lost boo
 		}
 		switch {
 		case err == nil:
+			if o.Status == Waiting && o.Delay < w.cfg.PollMax {
+				w.Wake() // it is due before the worker would look again by itself
+			}
 			return
 		case errors.Is(err, ErrStale) && (lost || n > 1):
 			return // lost, which was told; or settled by a try whose answer was lost

@@ -12,7 +12,7 @@ var errBusiness = errors.New("the order failed")
 
 var faultCases = []testCase{
 	{"a notification is there if its transaction commits, and once", func(b *bench) {
-		n := b.begin(notify.Config{})
+		n := b.begin(notify.Config{PollMax: time.Second})
 		b.put(n, notify.Target{Name: "shop"})
 		what := notify.Notification{Target: "shop", ID: "order-1", Payload: []byte("paid")}
 		in := func(what notify.Notification, end error) (added bool, err error) {
@@ -54,7 +54,7 @@ var faultCases = []testCase{
 		}
 	}},
 	{"what another process has enqueued is found within PollMax", func(b *bench) {
-		n := b.begin(notify.Config{})
+		n := b.begin(notify.Config{PollMax: time.Second})
 		b.put(n, notify.Target{Name: "shop"})
 		pass(10 * time.Minute)
 		other := b.notifier(b.connect(), notify.Config{})
@@ -111,7 +111,7 @@ var faultCases = []testCase{
 			return Answer{Status: 200}
 		})
 		stop := b.start(first)
-		n := b.notifier(b.db, notify.Config{Lease: 10 * time.Second})
+		n := b.notifier(b.db, notify.Config{Lease: 10 * time.Second, PollMax: time.Second})
 		b.put(n, notify.Target{Name: "shop"})
 		at := time.Now()
 		b.notify(first, "shop", "order-1")
@@ -136,7 +136,7 @@ var faultCases = []testCase{
 			return Answer{Status: 200}
 		})
 		first := b.begin(notify.Config{Circuit: notify.NoCircuit})
-		second := b.begin(notify.Config{Circuit: notify.NoCircuit})
+		second := b.begin(notify.Config{Circuit: notify.NoCircuit, PollMax: time.Second})
 		for i := range 50 {
 			target := fmt.Sprint("shop-", i)
 			b.put(first, notify.Target{Name: target})

@@ -76,7 +76,7 @@ var scheduleCases = []testCase{
 		b.put(n, notify.Target{Name: "shop", Token: "a-token-of-the-merchants-own"})
 		began := time.Now()
 		b.notify(n, "shop", "order-1")
-		pass(14 * 24 * hour)
+		pass(3 * 24 * hour)
 		if got := len(b.Calls("shop")); got != 50 {
 			b.Fatalf("%d calls", got)
 		}
