@@ -12,8 +12,6 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/sluicegate/sluicegate/handlers/notify"
-	"github.com/sluicegate/sluicegate/internal/schema"
-	"github.com/sluicegate/sluicegate/internal/sqldialect"
 )
 
 func Example() {
@@ -24,9 +22,6 @@ func Example() {
 	}
 	defer db.Close()
 	db.SetMaxOpenConns(1)
-	if _, err := schema.Up(ctx, db, sqldialect.SQLite, sqldialect.Names{}); err != nil {
-		log.Fatal(err)
-	}
 	told := make(chan string, 1)
 	merchant := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Webhook-Signature") != "" {
@@ -37,6 +32,9 @@ func Example() {
 
 	notifier, err := notify.New(db, notify.Config{AllowPrivate: true}) // this merchant is on this machine
 	if err != nil {
+		log.Fatal(err)
+	}
+	if err := notifier.Migrate(ctx); err != nil {
 		log.Fatal(err)
 	}
 	err = notifier.PutTarget(ctx, notify.Target{Name: "merchant-7", URL: merchant.URL, Secrets: []notify.Secret{notify.NewSecret()}}, "alice")
