@@ -38,24 +38,21 @@ func (s *story) settle(ctx context.Context) error {
 	}
 	defer func() { _ = rows.Close() }() // Err has told of what went wrong
 	committed := map[string]bool{}
-	for _, m := range s.merchants {
-		m.mu.Lock()
-		defer m.mu.Unlock() //nolint:revive // all of them, to the end
-	}
 	for rows.Next() {
 		var id, name string
 		if err := rows.Scan(&id, &name); err != nil {
 			return err
 		}
 		committed[id] = true
-		if m := s.merchants.of(name); !m.known[id] {
+		if _, _, known := s.merchants.of(name).state(); !known[id] {
 			s.Lost++
 		}
 	}
 	for _, m := range s.merchants {
-		s.Posts += m.posts
-		s.BadSignatures += m.bad
-		for id := range m.known {
+		posts, bad, known := m.state()
+		s.Posts += posts
+		s.BadSignatures += bad
+		for id := range known {
 			if !committed[id] {
 				s.Phantom++
 			}
@@ -101,9 +98,8 @@ func (s *story) until(ctx context.Context, so func() (bool, error)) error {
 
 func (all merchants) posts() (n int) {
 	for _, m := range all {
-		m.mu.Lock()
-		n += m.posts
-		m.mu.Unlock()
+		posts, _, _ := m.state()
+		n += posts
 	}
 	return n
 }

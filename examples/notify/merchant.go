@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -80,6 +81,13 @@ func (m *merchant) learn(body []byte) {
 	if json.Unmarshal(body, &p) == nil && p.ID != "" {
 		m.known[p.ID] = true
 	}
+}
+
+// state is what has become of the merchant.
+func (m *merchant) state() (posts, bad int, known map[string]bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.posts, m.bad, maps.Clone(m.known)
 }
 
 // mend ends the trouble.

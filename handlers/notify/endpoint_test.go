@@ -97,6 +97,34 @@ func TestAPartnerFetchesWhatTheyMissedPageByPage(t *testing.T) {
 	}
 }
 
+func TestAPageIsBoundedByItsBytesToo(t *testing.T) {
+	n, base := endpoint(t, notify.Config{MaxPayload: 4 << 20})
+	for i := range 4 {
+		what := notify.Notification{Target: "shop", ID: fmt.Sprint("big-", i), ContentType: "text/plain", Payload: make([]byte, 3<<20)}
+		if _, err := n.Notify(t.Context(), what); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen, cursor := map[string]int{}, ""
+	for pages := 1; ; pages++ {
+		status, _, body := ask(t, "GET", base+"/shop/notifications?limit=200"+cursor, "Authorization", "Bearer "+token)
+		var page listing
+		if err := json.Unmarshal([]byte(body), &page); err != nil || status != 200 || len(body) > 6<<20 {
+			t.Fatalf("%d with %d bytes: %v", status, len(body), err)
+		}
+		for _, one := range page.Notifications {
+			seen[one.ID]++
+		}
+		if page.Next == "" {
+			if pages != 4 || len(seen) != 9 {
+				t.Errorf("%d pages, %v", pages, seen)
+			}
+			return
+		}
+		cursor = "&cursor=" + page.Next
+	}
+}
+
 func TestAPartnerAsksByNumberAndConfirms(t *testing.T) {
 	n, base := endpoint(t, notify.Config{})
 	const odd = "a/b ?.. 订单"

@@ -40,6 +40,7 @@ func (n *Notifier) PutTarget(ctx context.Context, t Target, by string) error {
 	if err != nil {
 		return fmt.Errorf("put target: %w", err)
 	}
+	n.gates.forget(t.Name)
 	if err := n.release(ctx, t.Name); err != nil {
 		return fmt.Errorf("release what was held: %w", err)
 	}
