@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	houseEvery   = time.Minute
+	houseEvery   = 5 * time.Minute
 	houseBatch   = 200
 	releaseBatch = 100
 )
