@@ -74,7 +74,7 @@ func (g *Guard) checkHost(host string) error {
 	last := labels[len(labels)-1]
 	for _, label := range labels {
 		if label == "" || len(label) > 63 || len(name) > 253 || strings.ContainsFunc(label, func(r rune) bool {
-			return r != '-' && r != '_' && !('a' <= r && r <= 'z') && !('0' <= r && r <= '9')
+			return r != '-' && r != '_' && (r < 'a' || r > 'z') && (r < '0' || r > '9')
 		}) {
 			return fmt.Errorf("%w: its host is no name", ErrURL)
 		}

@@ -44,7 +44,9 @@ func (w *Worker) work(ctx context.Context, t Task, claimed time.Time) {
 		defer close(renewed)
 		w.renew(rctx, cancel, t, claimed)
 	}()
-	o, err := w.call(hctx, t)
+	place := &aside{w: w}
+	o, err := w.call(context.WithValue(hctx, asideKey{}, place), t)
+	place.ended()
 	returned()
 	<-renewed
 	lost := errors.Is(context.Cause(hctx), ErrStale)
@@ -132,7 +134,7 @@ func (w *Worker) settle(ctx context.Context, t Task, o Outcome, cutOff, lost boo
 		switch {
 		case err == nil:
 			if o.Status == Waiting && o.Delay < w.cfg.PollMax {
-				w.Wake() // it is due before the look that was planned while it was claimed
+				w.Wake() // it is due before the worker would look again by itself
 			}
 			return
 		case errors.Is(err, ErrStale) && (lost || n > 1):

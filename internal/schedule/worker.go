@@ -27,8 +27,12 @@ type Worker struct {
 
 	mu      sync.Mutex
 	started bool
-	running map[string]int // tasks by target
-	total   int
+	running map[string]int // tasks by target, those aside too
+	total   int            // tasks that take a place
+	aside   int            // tasks that have given up theirs
+	// returning of those want it back, when there is room.
+	returning int
+	room      *sync.Cond
 }
 
 // NewWorker returns a worker of a queue; Run starts it.
@@ -44,10 +48,12 @@ func NewWorker(s *Schedule, queue string, h Handler, cfg WorkerConfig) (*Worker,
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	return &Worker{
+	w := &Worker{
 		s: s, queue: queue, handler: h, cfg: cfg, log: cfg.Logger.With("queue", queue),
 		wake: make(chan struct{}, 1), done: make(chan struct{}, 1), running: map[string]int{},
-	}, nil
+	}
+	w.room = sync.NewCond(&w.mu)
+	return w, nil
 }
 
 // Wake makes the worker look for due tasks now: after a commit that added one in
@@ -110,9 +116,9 @@ func (w *Worker) claim(ctx context.Context) answer {
 		}
 	}
 	w.mu.Lock()
-	r.Limit, r.Running = w.cfg.Concurrency-w.total, maps.Clone(w.running)
+	r.Limit, r.Running = w.cfg.Concurrency-w.total-w.returning, maps.Clone(w.running)
 	w.mu.Unlock()
-	if r.Limit == 0 {
+	if r.Limit <= 0 {
 		return answer{full: true, more: true}
 	}
 	// A claim that was cut off could have left tasks claimed that nobody works on.
@@ -128,7 +134,7 @@ func (w *Worker) claim(ctx context.Context) answer {
 		w.running[t.Target]++
 		w.total++
 	}
-	a := answer{tasks: tasks, full: w.total == w.cfg.Concurrency, more: len(tasks) == r.Limit}
+	a := answer{tasks: tasks, full: w.total >= w.cfg.Concurrency, more: len(tasks) == r.Limit}
 	for _, running := range []map[string]int{r.Running, w.running} {
 		for _, n := range running {
 			a.more = a.more || n >= w.cfg.PerTarget // more of that target may be due
@@ -141,6 +147,7 @@ func (w *Worker) claim(ctx context.Context) answer {
 func (w *Worker) ended(t Task) {
 	w.mu.Lock()
 	w.total--
+	w.room.Signal()
 	if w.running[t.Target]--; w.running[t.Target] == 0 {
 		delete(w.running, t.Target)
 	}

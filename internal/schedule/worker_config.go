@@ -27,6 +27,9 @@ type WorkerConfig struct {
 	// of Concurrency, so that a slow target leaves room for the others. It
 	// counts in this worker alone.
 	PerTarget int
+	// Aside is how many tasks may be at work without a place, because their handlers
+	// wait for others and have said so by Aside. Default: none.
+	Aside int
 	// Lease is how long a task stays with a worker that has died or is frozen; the
 	// lease of one that lives is renewed at each third of it. At least 100 ms.
 	// Default: 1 minute.
@@ -97,6 +100,9 @@ func (c WorkerConfig) validate() error {
 	}
 	if c.PerTarget < 1 || c.PerTarget > c.Concurrency {
 		bad("PerTarget: %d, use 1 to Concurrency", c.PerTarget)
+	}
+	if c.Aside < 0 {
+		bad("Aside: %d, must not be negative", c.Aside)
 	}
 	if c.Lease < 100*time.Millisecond || c.Lease > maxDelay {
 		bad("Lease: %v, use at least 100 ms", c.Lease)

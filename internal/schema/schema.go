@@ -36,6 +36,10 @@ const (
 	QueuePending  = "queue_pending"
 	Task          = "task"
 	Alert         = "alert"
+	NotifyTarget  = "notify_target"
+	NotifyMessage = "notify_message"
+	NotifyAttempt = "notify_attempt"
+	NotifyAction  = "notify_action"
 	Call          = "call"
 	CallEvent     = "call_event"
 	migrationsTab = "migration"
@@ -55,6 +59,7 @@ func Tables() []string {
 		QueueTopic, QueueGroup, QueueMessage, QueuePending,
 		Task,
 		Alert,
+		NotifyTarget, NotifyMessage, NotifyAttempt, NotifyAction,
 		Call, CallEvent,
 		migrationsTab,
 	}
