@@ -35,10 +35,7 @@ func startS3(tb testing.TB) *s3 {
 	must(tb, backend.CreateBucket(bucket))
 	s := &s3{real: gofakes3.New(backend).Server()}
 	s.Server = httptest.NewServer(s)
-	tb.Cleanup(func() {
-		s.Close()
-		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
-	})
+	tb.Cleanup(s.Close)
 	return s
 }
 
