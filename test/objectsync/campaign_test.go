@@ -180,14 +180,32 @@ func (c *campaign) seedRows() {
 // wait returns when the server has seen so many writes.
 func (c *campaign) wait(puts int) {
 	c.t.Helper()
-	deadline := time.After(time.Minute)
-	for c.s3.count() < puts {
+	c.until(func() bool { return c.s3.count() >= puts })
+}
+
+func (c *campaign) until(fn func() bool) {
+	c.t.Helper()
+	deadline := time.After(2 * time.Minute)
+	for !fn() {
 		select {
 		case <-time.After(5 * time.Millisecond):
 		case <-deadline:
-			c.t.Fatalf("%d writes after a minute, want %d", c.s3.count(), puts)
+			c.t.Fatalf("not after two minutes; %d writes", c.s3.count())
 		}
 	}
+}
+
+// looked lets Config.Recheck be over for all that wait for it.
+func (c *campaign) looked() {
+	c.t.Helper()
+	rechecks := " WHERE queue = 'objectsync' AND target = 'products/recheck' AND status = 'waiting'"
+	c.db.exec(c.t, "UPDATE "+c.db.prefix+"task SET due_at = 1, claim_at = 1"+rechecks+" AND claim_at = due_at")
+	n := 0
+	c.until(func() bool {
+		must(c.t, c.db.QueryRow("SELECT COUNT(*) FROM "+c.db.prefix+"task"+rechecks).Scan(&n))
+		return n == 0
+	})
+	c.settled()
 }
 
 // A thousand entities; a tenth of all requests fail, some after they were done; one process is
@@ -230,10 +248,12 @@ func TestAThousandObjectsFollowTheirRowsThroughFaultsAndAKill(t *testing.T) {
 		c.write(150)
 		c.settledBut(frozen)
 		close(free) // what the dead one wrote arrives now
+		c.until(c.s3.idle)
 		frozen.signal(t, syscall.SIGCONT)
 		c.write(50)
 		c.s3.with(func(s *s3) { s.random = nil })
 		c.settled()
+		c.looked()
 		c.equal()
 		frozen.signal(t, syscall.SIGTERM)
 		if err := <-frozen.ended; err != nil {
@@ -241,6 +261,7 @@ func TestAThousandObjectsFollowTheirRowsThroughFaultsAndAKill(t *testing.T) {
 		}
 		frozen.ended <- nil
 		c.settled()
+		c.looked()
 		c.equal()
 		c.drift()
 		stop()
