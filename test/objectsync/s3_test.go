@@ -27,6 +27,7 @@ type s3 struct {
 	onPut  func(n int) // after the n-th PUT has been read, before it is done
 
 	refusePuts bool
+	atWork     int // PUTs that were read and are not done
 }
 
 func startS3(tb testing.TB) *s3 {
@@ -35,10 +36,7 @@ func startS3(tb testing.TB) *s3 {
 	must(tb, backend.CreateBucket(bucket))
 	s := &s3{real: gofakes3.New(backend).Server()}
 	s.Server = httptest.NewServer(s)
-	tb.Cleanup(func() {
-		s.Close()
-		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
-	})
+	tb.Cleanup(s.Close)
 	return s
 }
 
@@ -53,6 +51,13 @@ func (s *s3) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.puts
+}
+
+// idle reports whether no PUT is at work.
+func (s *s3) idle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.atWork == 0
 }
 
 // fate is what becomes of a request.
@@ -70,6 +75,7 @@ func (s *s3) decide(put bool) (fate, func(int), int) {
 	defer s.mu.Unlock()
 	if put {
 		s.puts++
+		s.atWork++
 	}
 	f := fine
 	if s.refusePuts && put {
@@ -97,6 +103,9 @@ func (s *s3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	f, hook, n := s.decide(r.Method == http.MethodPut)
+	if r.Method == http.MethodPut {
+		defer s.with(func(s *s3) { s.atWork-- })
+	}
 	if hook != nil {
 		hook(n)
 	}
