@@ -15,7 +15,9 @@
 //   - One worker has an entity at a time, by a lease. A mark that comes during an
 //     upload makes it run again. A worker that was frozen past its lease and wrote
 //     late finds its claim stale, and marks the entity again itself. Where the store
-//     is Conditional, its late write is refused in the first place.
+//     is Conditional, its late write is refused in the first place. What a killed one had on
+//     its way, or what got no answer, may arrive later still: an upload after that is looked
+//     at once more, Config.Recheck later.
 //   - No transaction is open while the store is called.
 //   - What fails concerns its entity: the others go on.
 //
