@@ -25,7 +25,7 @@
 //
 // A run tries up to three times, 1 s and 2 s apart (n · 1 s). What still fails
 // comes back by Config.Schedule, at growing intervals up to a cap. After
-// Config.MaxAttempts runs, or at once for an error that is Permanent (a value that
+// Schedule.MaxAttempts runs, or at once for an error that is Permanent (a value that
 // cannot be serialised, a body over Config.MaxSize), the record of the entity is
 // Failed and an alert goes out; the next Mark, Repair or Reconcile begins anew. A
 // store or a database that cannot be reached spends no run, only its immediate

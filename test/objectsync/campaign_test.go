@@ -177,12 +177,7 @@ func (c *campaign) seedRows() {
 	c.inTx(func(tx *sql.Tx) error { return c.syncer.MarkBatch(context.Background(), tx, ids...) })
 }
 
-// wait returns when the server has seen so many writes.
-func (c *campaign) wait(puts int) {
-	c.t.Helper()
-	c.until(func() bool { return c.s3.count() >= puts })
-}
-
+// until waits for fn to say so.
 func (c *campaign) until(fn func() bool) {
 	c.t.Helper()
 	deadline := time.After(2 * time.Minute)
