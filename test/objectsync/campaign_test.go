@@ -177,12 +177,7 @@ func (c *campaign) seedRows() {
 	c.inTx(func(tx *sql.Tx) error { return c.syncer.MarkBatch(context.Background(), tx, ids...) })
 }
 
-// wait returns when the server has seen so many writes.
-func (c *campaign) wait(puts int) {
-	c.t.Helper()
-	c.until(func() bool { return c.s3.count() >= puts })
-}
-
+// until waits for fn to say so.
 func (c *campaign) until(fn func() bool) {
 	c.t.Helper()
 	deadline := time.After(2 * time.Minute)
@@ -221,31 +216,19 @@ func TestAThousandObjectsFollowTheirRowsThroughFaultsAndAKill(t *testing.T) {
 		c.s3.with(func(s *s3) { s.random = rand.New(rand.NewPCG(c.seed, 7)) })
 		c.seedRows()
 
-		// The writes from the 300th on are held until their process is dead.
-		held, free := make(chan struct{}, entities), make(chan struct{})
-		c.s3.with(func(s *s3) {
-			s.onPut = func(n int) {
-				if n >= 300 {
-					held <- struct{}{}
-					<-free
-				}
-			}
-		})
-		victim := db.start(t, c.s3.URL)
-		for range 4 {
-			<-held
-		}
+		// From the 300th write on, those of the first process are held until it is dead, and those
+		// of the second until it is frozen: in the middle of its uploads, and of no transaction, which would
+		// lock rows until the database gives its connection up.
+		free := make(chan struct{})
+		victim := c.stuck(300, free)
 		victim.kill()
-		c.s3.with(func(s *s3) { s.onPut = nil })
+		frozen := c.stuck(100, free)
+		frozen.signal(t, syscall.SIGSTOP)
 
-		frozen := db.start(t, c.s3.URL)
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- c.syncer.Run(ctx) }()
-		c.write(150)
-		c.wait(600)
-		frozen.signal(t, syscall.SIGSTOP)
-		c.write(150)
+		c.write(300)
 		c.settledBut(frozen)
 		close(free) // what the dead one wrote arrives now
 		c.until(c.s3.idle)
@@ -268,6 +251,30 @@ func TestAThousandObjectsFollowTheirRowsThroughFaultsAndAKill(t *testing.T) {
 		must(t, <-ended)
 		t.Logf("%d rows changed, %d writes", c.version.Load(), c.s3.count())
 	})
+}
+
+// stuck starts a process and returns when as many of its writes as it makes at a time are held, after
+// the first ones were let through.
+func (c *campaign) stuck(after int64, free <-chan struct{}) *child {
+	c.t.Helper()
+	var (
+		n    atomic.Int64
+		held = make(chan struct{}, entities)
+	)
+	p := c.db.start(c.t, c.s3.side(c.t, func() {
+		if n.Add(1) > after {
+			held <- struct{}{}
+			<-free
+		}
+	}))
+	for range 8 {
+		select {
+		case <-held:
+		case <-time.After(2 * time.Minute):
+			c.t.Fatalf("after %d writes none is held", n.Load())
+		}
+	}
+	return p
 }
 
 // settledBut waits for the lease of the frozen process to end.

@@ -2,6 +2,7 @@ package objectsync_test
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/sluicegate/sluicegate/handlers/objectsync"
 )
@@ -61,7 +62,7 @@ func (c *campaign) dump() string {
 	c.t.Helper()
 	page, err := c.store.List(c.t.Context(), objectsync.ListRequest{Limit: 1000})
 	must(c.t, err)
-	out := fmt.Sprint(page.Items)
+	out := []string{fmt.Sprint(page.Items)}
 	for _, table := range []string{"object", "task", "object_action"} {
 		var n, sum int64
 		what := "COUNT(*), COALESCE(SUM(touched), 0)"
@@ -69,7 +70,7 @@ func (c *campaign) dump() string {
 			what = "COUNT(*), 0"
 		}
 		must(c.t, c.db.QueryRow("SELECT "+what+" FROM "+c.db.prefix+table).Scan(&n, &sum))
-		out += fmt.Sprint(" ", table, n, sum)
+		out = append(out, fmt.Sprint(table, n, sum))
 	}
-	return out
+	return strings.Join(out, " ")
 }

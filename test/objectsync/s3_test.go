@@ -24,7 +24,6 @@ type s3 struct {
 	mu     sync.Mutex
 	random *rand.Rand // nil: healthy
 	puts   int
-	onPut  func(n int) // after the n-th PUT has been read, before it is done
 
 	refusePuts bool
 	atWork     int // PUTs that were read and are not done
@@ -53,6 +52,26 @@ func (s *s3) count() int {
 	return s.puts
 }
 
+// side returns the URL of another door to the server, at which a PUT waits for hold after it has been read.
+func (s *s3) side(tb testing.TB, hold func()) string {
+	tb.Helper()
+	door := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPut {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				return
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			s.with(func(s *s3) { s.atWork++ })
+			defer s.with(func(s *s3) { s.atWork-- })
+			hold()
+		}
+		s.ServeHTTP(w, r)
+	}))
+	tb.Cleanup(door.Close)
+	return door.URL
+}
+
 // idle reports whether no PUT is at work.
 func (s *s3) idle() bool {
 	s.mu.Lock()
@@ -70,7 +89,7 @@ const (
 	cut         // done, and the answer is lost
 )
 
-func (s *s3) decide(put bool) (fate, func(int), int) {
+func (s *s3) decide(put bool) fate {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if put {
@@ -90,10 +109,7 @@ func (s *s3) decide(put bool) (fate, func(int), int) {
 			f = cut
 		}
 	}
-	if !put {
-		return f, nil, 0
-	}
-	return f, s.onPut, s.puts
+	return f
 }
 
 func (s *s3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -102,12 +118,9 @@ func (s *s3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	f, hook, n := s.decide(r.Method == http.MethodPut)
+	f := s.decide(r.Method == http.MethodPut)
 	if r.Method == http.MethodPut {
 		defer s.with(func(s *s3) { s.atWork-- })
-	}
-	if hook != nil {
-		hook(n)
 	}
 	switch f {
 	case failed:
