@@ -77,24 +77,3 @@ func TestAPanicWhileAsideLosesNoPlace(t *testing.T) {
 }
 
 func TestAsideOutsideOfAHandlerDoesNothing(*testing.T) { schedule.Aside(context.Background())() }
-
-func TestATaskThatComesBackSoonIsNotLateForTheNextPoll(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bench) {
-		b.add(schedule.Spec{Key: "k"})
-		seen := b.calls()
-		_, stop := b.start(func(_ context.Context, task schedule.Task) schedule.Outcome {
-			seen.note(task)
-			<-time.After(time.Second) // the worker has gone to sleep
-			if task.Attempts == 2 {
-				return done
-			}
-			return again(task, 3*time.Second)
-		}, schedule.WorkerConfig{PollMax: time.Hour})
-		pass(time.Minute)
-		stop()
-		at := seen.of("k")
-		if len(at) != 3 || !near(at[1], 4*time.Second) || !near(at[2], 8*time.Second) {
-			t.Errorf("called at %v", at)
-		}
-	})
-}
