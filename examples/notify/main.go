@@ -33,10 +33,10 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	counted, err := run(ctx, os.Stdout)
 	stop()
+	err = errors.Join(err, json.NewEncoder(os.Stdout).Encode(counted))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "notify:", err)
 	}
-	_ = json.NewEncoder(os.Stdout).Encode(counted) // to a terminal
 	if err != nil || !counted.OK {
 		os.Exit(1)
 	}

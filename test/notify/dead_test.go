@@ -3,6 +3,7 @@ package notify_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -23,6 +24,7 @@ func TestAThousandDeadTargetsDoNotDelayALiveOne(t *testing.T) {
 			var dead atomic.Int64
 			mute := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				dead.Add(1)
+				_, _ = io.Copy(io.Discard, r.Body) // or the server does not see the client go
 				<-r.Context().Done()
 			}))
 			defer mute.Close()
@@ -30,7 +32,7 @@ func TestAThousandDeadTargetsDoNotDelayALiveOne(t *testing.T) {
 			live := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { arrived <- time.Now() }))
 			defer live.Close()
 			n, err := notify.New(connect(), notify.Config{
-				Prefix: prefix, AllowPrivate: true, Timeout: 5 * time.Second, Schedule: notify.Schedule{Delays: []time.Duration{time.Second}},
+				Prefix: prefix, AllowPrivate: true, Timeout: 5 * time.Second,
 			})
 			must(t, err)
 			put := func(name, url string) {
@@ -70,7 +72,10 @@ func TestAThousandDeadTargetsDoNotDelayALiveOne(t *testing.T) {
 			}
 			cancel()
 			must(t, <-ended)
-			if slowest > time.Second {
+			// On virtual time the suite asks for a second. Here the first burst of a thousand attempts is as
+			// fast as the database and the machine are (1.6 to 1.8 s on two cores with a load of 12): this
+			// bound is what a place that waits for the mute would break.
+			if slowest > 4*time.Second {
 				t.Errorf("the slowest took %s", slowest)
 			}
 			if dead.Load() < 500 {
