@@ -2,7 +2,6 @@ package alert_test
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -13,34 +12,32 @@ import (
 	"github.com/sluicegate/sluicegate/alert/sqlstate"
 	"github.com/sluicegate/sluicegate/alert/statetest"
 	"github.com/sluicegate/sluicegate/internal/schema"
-	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 func TestTheStateConforms(t *testing.T) {
-	eachServer(t, func(t *testing.T, db *sql.DB, d sqldialect.Dialect) {
+	place.Each(t, func(t *testing.T, db *place.Database) {
 		t.Helper()
-		prefix := tables(t, db, d)
 		statetest.Run(t, statetest.Harness{New: func(t *testing.T) statetest.Fixture {
 			t.Helper()
-			_, err := db.Exec("DELETE FROM " + sqldialect.Names{Prefix: prefix}.Table(d, schema.Alert))
-			must(t, err)
+			db.Do(t, "DELETE FROM "+db.Table(schema.Alert))
 			var passed atomic.Int64
-			s, err := sqlstate.New(db, sqlstate.Config{Prefix: prefix, Now: func() time.Time { return time.Now().Add(time.Duration(passed.Load())) }})
-			must(t, err)
+			s, err := sqlstate.New(db.DB, sqlstate.Config{Prefix: db.Prefix, Now: func() time.Time { return time.Now().Add(time.Duration(passed.Load())) }})
+			place.Must(t, err)
 			return statetest.Fixture{State: s, Advance: func(d time.Duration) { passed.Add(int64(d)) }}
 		}})
 	})
 }
 
 func TestTheClockIsTheDatabases(t *testing.T) {
-	eachServer(t, func(t *testing.T, db *sql.DB, d sqldialect.Dialect) {
+	place.Each(t, func(t *testing.T, db *place.Database) {
 		t.Helper()
-		s, err := sqlstate.New(db, sqlstate.Config{Prefix: tables(t, db, d)})
-		must(t, err)
+		s, err := sqlstate.New(db.DB, sqlstate.Config{Prefix: db.Prefix})
+		place.Must(t, err)
 		_, now, err := s.Get(t.Context(), alert.KindGroup, "none")
-		must(t, err)
+		place.Must(t, err)
 		a, err := s.Agenda(t.Context(), 1)
-		must(t, err)
+		place.Must(t, err)
 		if d := a.Now.Sub(now); time.Since(now).Abs() > time.Minute || d < 0 || d > time.Minute {
 			t.Fatalf("%s, then %s", now, a.Now)
 		}
@@ -64,17 +61,17 @@ func (c *counter) Send(_ context.Context, n alert.Notification) error {
 
 func TestReplicasTellOnceAndKeepTheRateTogether(t *testing.T) {
 	const replicas, groups, each, rate = 4, 30, 25, 8
-	eachServer(t, func(t *testing.T, db *sql.DB, d sqldialect.Dialect) {
+	place.Each(t, func(t *testing.T, db *place.Database) {
 		t.Helper()
-		s, err := sqlstate.New(db, sqlstate.Config{Prefix: tables(t, db, d)})
-		must(t, err)
+		s, err := sqlstate.New(db.DB, sqlstate.Config{Prefix: db.Prefix})
+		place.Must(t, err)
 		c := &counter{byName: map[string]int{}}
 		ctx, stop := context.WithCancel(t.Context())
 		var running, emitting sync.WaitGroup
 		for range replicas {
 			n, err := alert.New(c, alert.Config{State: s, Rate: rate, Drain: time.Second})
-			must(t, err)
-			running.Go(func() { must(t, n.Run(ctx)) })
+			place.Must(t, err)
+			running.Go(func() { place.Must(t, n.Run(ctx)) })
 			emitting.Go(func() {
 				for i := range each * groups {
 					n.Emit(alert.Alert{Name: fmt.Sprint("down", i%groups), Severity: alert.Critical})
@@ -83,10 +80,10 @@ func TestReplicasTellOnceAndKeepTheRateTogether(t *testing.T) {
 		}
 		emitting.Wait()
 		n, err := alert.New(c, alert.Config{State: s})
-		must(t, err)
+		place.Must(t, err)
 		recorded := func() (groups int, count int64) {
 			active, err := n.Active(t.Context())
-			must(t, err)
+			place.Must(t, err)
 			for _, a := range active {
 				count += a.Count
 			}

@@ -11,34 +11,35 @@ import (
 	"github.com/sluicegate/sluicegate/handlers/callback"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
 	"github.com/sluicegate/sluicegate/internal/webhook"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 // A transaction of pgx's own carries the call, and decides about it.
 func TestACallIsSubmittedInATransactionOfPgx(t *testing.T) {
-	ts := create(t, sqldialect.PostgreSQL)
-	db := ts.open(t)
-	box, err := forwarder.New(db, forwarder.Config{Prefix: ts.prefix})
-	must(t, err)
-	c, err := callback.New(db, box, callback.Config{Prefix: ts.prefix, Keys: []string{webhook.NewSecret()}})
-	must(t, err)
-	conn, err := pgx.Connect(t.Context(), ts.dsn)
-	must(t, err)
+	ts := place.Open(t, sqldialect.PostgreSQL)
+	db := ts.Connect(t)
+	box, err := forwarder.New(db, forwarder.Config{Prefix: ts.Prefix})
+	place.Must(t, err)
+	c, err := callback.New(db, box, callback.Config{Prefix: ts.Prefix, Keys: []string{webhook.NewSecret()}})
+	place.Must(t, err)
+	conn, err := pgx.Connect(t.Context(), ts.DSN)
+	place.Must(t, err)
 	defer func() { _ = conn.Close(context.Background()) }()
 	for _, end := range []struct {
 		number string
 		finish func(pgx.Tx, context.Context) error
 	}{{"committed", pgx.Tx.Commit}, {"rolled back", pgx.Tx.Rollback}} {
 		tx, err := conn.Begin(t.Context())
-		must(t, err)
+		place.Must(t, err)
 		number, err := c.Submit(t.Context(), pgxtx.Wrap(tx), callback.Call{URL: "https://copy.example/", Body: []byte{0, 1, 2}, Kind: end.number})
-		must(t, err)
+		place.Must(t, err)
 		if _, err := c.Get(t.Context(), number); err == nil {
 			t.Errorf("%s: it is there before the commit", end.number)
 		}
-		must(t, end.finish(tx, t.Context()))
+		place.Must(t, end.finish(tx, t.Context()))
 	}
 	list, err := c.List(t.Context(), callback.Filter{})
-	must(t, err)
+	place.Must(t, err)
 	if len(list) != 1 || list[0].Kind != "committed" {
 		t.Errorf("there are %+v, want the committed one", list)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 // recorder keeps each statement that was run, with the arguments of one run.
@@ -33,20 +34,20 @@ func (r *recorder) note(query string, args []driver.NamedValue) {
 }
 
 // recorded opens the server again, behind a driver that records.
-func (ts tables) recorded(t *testing.T) (*sql.DB, *recorder) {
+func recorded(t *testing.T, ts *place.Database) (*sql.DB, *recorder) {
 	t.Helper()
 	r := &recorder{args: map[string][]any{}}
 	var c driver.Connector
-	switch ts.dialect {
+	switch ts.Dialect {
 	case sqldialect.PostgreSQL:
-		cfg, err := pgx.ParseConfig(ts.dsn)
-		must(t, err)
+		cfg, err := pgx.ParseConfig(ts.DSN)
+		place.Must(t, err)
 		c = stdlib.GetConnector(*cfg)
 	default:
-		cfg, err := mysql.ParseDSN(ts.dsn)
-		must(t, err)
+		cfg, err := mysql.ParseDSN(ts.DSN)
+		place.Must(t, err)
 		c, err = mysql.NewConnector(cfg)
-		must(t, err)
+		place.Must(t, err)
 	}
 	db := sql.OpenDB(recording{c, r})
 	db.SetMaxOpenConns(8)

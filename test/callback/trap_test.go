@@ -15,6 +15,7 @@ import (
 	"github.com/sluicegate/sluicegate/forwarder"
 	"github.com/sluicegate/sluicegate/handlers/callback"
 	"github.com/sluicegate/sluicegate/internal/webhook"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 // plain is a service as it is often written: a table of its own, and an endpoint that looks
@@ -54,12 +55,12 @@ func (p *plain) status(ctx context.Context, number string) (string, error) {
 	return status, err
 }
 
-func newPlain(t *testing.T, ts tables, cache bool) *plain {
+func newPlain(t *testing.T, ts *place.Database, cache bool) *plain {
 	t.Helper()
-	p := &plain{db: ts.open(t), table: ts.prefix + "plain", cache: cache}
+	p := &plain{db: ts.Connect(t), table: ts.Prefix + "plain", cache: cache}
 	_, err := p.db.Exec("CREATE TABLE IF NOT EXISTS " + p.table + " (number VARCHAR(64) PRIMARY KEY, status VARCHAR(16) NOT NULL)")
-	must(t, err)
-	t.Cleanup(func() { _, _ = ts.open(t).Exec("DROP TABLE IF EXISTS " + p.table) })
+	place.Must(t, err)
+	t.Cleanup(func() { _, _ = ts.Connect(t).Exec("DROP TABLE IF EXISTS " + p.table) })
 	return p
 }
 
@@ -68,7 +69,7 @@ const trapCalls = 20
 // The trap: the service answers before the commit, and each callback is lost. A cache
 // saves those that reach the same process, and none that reaches another.
 func TestThePlainThingLosesCallbacksThatAreFasterThanItsCommit(t *testing.T) {
-	eachServer(t, func(t *testing.T, ts tables) {
+	place.Each(t, func(t *testing.T, ts *place.Database) {
 		for name, test := range map[string]struct {
 			cache, elsewhere bool
 			lost             int
@@ -82,11 +83,11 @@ func TestThePlainThingLosesCallbacksThatAreFasterThanItsCommit(t *testing.T) {
 					at = newPlain(t, ts, test.cache)
 				}
 				_, err := a.db.Exec("DELETE FROM " + a.table)
-				must(t, err)
+				place.Must(t, err)
 				lost := 0
 				for i := range trapCalls {
 					number := fmt.Sprint("n", i)
-					must(t, a.call(t.Context(), number, func() {
+					place.Must(t, a.call(t.Context(), number, func() {
 						if _, err := at.status(t.Context(), number); errors.Is(err, sql.ErrNoRows) {
 							lost++
 						}
@@ -102,14 +103,14 @@ func TestThePlainThingLosesCallbacksThatAreFasterThanItsCommit(t *testing.T) {
 
 // The same here: nothing is lost, whichever node they reach.
 func TestNoCallbackIsLostThatIsFasterThanTheCommit(t *testing.T) {
-	eachServer(t, func(t *testing.T, ts tables) {
+	place.Each(t, func(t *testing.T, ts *place.Database) {
 		secret := webhook.NewSecret()
-		db := ts.open(t)
+		db := ts.Connect(t)
 		node := func() *callback.Caller {
-			box, err := forwarder.New(db, forwarder.Config{Prefix: ts.prefix})
-			must(t, err)
-			c, err := callback.New(db, box, callback.Config{Prefix: ts.prefix, Keys: []string{secret}, LookUpEvery: 20 * time.Millisecond})
-			must(t, err)
+			box, err := forwarder.New(db, forwarder.Config{Prefix: ts.Prefix})
+			place.Must(t, err)
+			c, err := callback.New(db, box, callback.Config{Prefix: ts.Prefix, Keys: []string{secret}, LookUpEvery: 20 * time.Millisecond})
+			place.Must(t, err)
 			return c
 		}
 		a, b := node(), node()
@@ -118,24 +119,24 @@ func TestNoCallbackIsLostThatIsFasterThanTheCommit(t *testing.T) {
 		go func() { ended <- b.Run(ctx) }()
 		defer func() {
 			cancel()
-			must(t, <-ended)
+			place.Must(t, <-ended)
 		}()
 		answers := map[string]int{}
 		for i := range trapCalls {
-			tx, err := db.BeginTx(ctx, ts.dialect.TxOptions())
-			must(t, err)
+			tx, err := db.BeginTx(ctx, ts.Dialect.TxOptions())
+			place.Must(t, err)
 			number := fmt.Sprint("n", i)
 			_, err = a.Submit(ctx, tx, callback.Call{Number: number, URL: "https://copy.example/", SendDelay: time.Hour})
-			must(t, err)
+			place.Must(t, err)
 			answers[post(t, []*callback.Caller{a, b}[i%2], secret, fmt.Sprintf(`{"number":%q,"status":"succeeded"}`, number))]++
-			must(t, tx.Commit())
+			place.Must(t, tx.Commit())
 		}
 		if answers["202"] != trapCalls {
 			t.Errorf("answered %v, want 202 to all", answers)
 		}
 		for deadline := time.Now().Add(30 * time.Second); ; {
 			counts, err := a.Counts(ctx)
-			must(t, err)
+			place.Must(t, err)
 			if counts[callback.Succeeded] == trapCalls {
 				break
 			}
@@ -150,10 +151,10 @@ func TestNoCallbackIsLostThatIsFasterThanTheCommit(t *testing.T) {
 func post(t *testing.T, c http.Handler, secret, body string) string {
 	t.Helper()
 	signer, err := webhook.NewSigner(secret)
-	must(t, err)
+	place.Must(t, err)
 	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
 	r.Header, err = signer.Header("msg_1", time.Now(), []byte(body))
-	must(t, err)
+	place.Must(t, err)
 	w := httptest.NewRecorder()
 	c.ServeHTTP(w, r)
 	return fmt.Sprint(w.Code)

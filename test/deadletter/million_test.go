@@ -10,6 +10,7 @@ import (
 	"github.com/sluicegate/sluicegate/internal/schema"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
 	"github.com/sluicegate/sluicegate/middleware/deadletter"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 // largeVariable has the databases filled with a million letters, and the times
@@ -36,20 +37,20 @@ var indexes = []string{"handler", "uuid", "ref", "key", "status", "consumer", "s
 // fill stores n letters of 20 handlers, 30 topics, 6 consumers, one of which is
 // rare, and 500 errors, the first of which is half of them. Every 1000th was
 // redriven.
-func (db *database) fill(tb testing.TB, n int) {
+func fill(tb testing.TB, db *place.Database, n int) {
 	tb.Helper()
-	table := db.table(schema.DeadLetter)
+	table := db.Table(schema.DeadLetter)
 	for _, name := range indexes {
 		on := ""
-		if db.dialect == sqldialect.MySQL {
+		if db.Dialect == sqldialect.MySQL {
 			on = " ON " + table
 		}
-		db.exec(tb, "DROP INDEX "+db.names.Plain("dead_letter_"+name)+on)
+		db.Do(tb, "DROP INDEX "+db.Names().Plain("dead_letter_"+name)+on)
 	}
 	numbers := fmt.Sprintf("generate_series(1, %d) AS s(n)", n)
 	text, group, payload := func(of string) string { return of + "::text" }, "lpad(to_hex(CASE WHEN n % 2 = 0 THEN 0 ELSE n % 500 END), 16, '0')", "decode(repeat('ab', 200), 'hex')"
 	with := ""
-	switch db.dialect {
+	switch db.Dialect {
 	case sqldialect.MySQL:
 		numbers = fmt.Sprintf("(SELECT seq AS n FROM seq_1_to_%d) s", n)
 		text, group, payload = func(of string) string { return of }, "LPAD(LOWER(HEX(CASE WHEN n % 2 = 0 THEN 0 ELSE n % 500 END)), 16, '0')", "REPEAT('x', 200)"
@@ -59,7 +60,7 @@ func (db *database) fill(tb testing.TB, n int) {
 	default: // as above
 	}
 	join := func(a, b string) string {
-		if db.dialect == sqldialect.MySQL {
+		if db.Dialect == sqldialect.MySQL {
 			return "CONCAT(" + a + ", " + b + ")"
 		}
 		return a + " || " + b
@@ -70,42 +71,42 @@ func (db *database) fill(tb testing.TB, n int) {
 		numbered("handler-", "n % 20"), numbered("topic-", "n % 30"), "''", numbered("order-", "n"), numbered("uuid-", "n"), payload,
 		`'{"customer":"42"}'`, join(numbered("no stock of product ", "n"), "' in the warehouse of the second district: status 409'"), group, "50",
 		`'[{"number":1,"started_at":"2026-01-02T03:04:05Z","duration_ns":1000,"error":"boom"}]'`, "0", "0",
-		fmt.Sprintf("%d + 1000000 * CAST(n AS %s)", start.UnixMicro(), map[bool]string{true: "SIGNED", false: "BIGINT"}[db.dialect == sqldialect.MySQL]),
+		fmt.Sprintf("%d + 1000000 * CAST(n AS %s)", start.UnixMicro(), map[bool]string{true: "SIGNED", false: "BIGINT"}[db.Dialect == sqldialect.MySQL]),
 	}
 	names := "ref, status, consumer, handler, topic, subscriber, message_key, message_uuid, payload, headers, reason, fingerprint, attempt_count, attempts, epoch, previous_id, dead_at"
 	insert, query := "INSERT INTO "+table+" ("+names+") ", "SELECT "+strings.Join(columns, ", ")+" FROM "+numbers
 	if with != "" {
 		insert += with
 	}
-	db.exec(tb, insert+query)
-	db.reindex(tb)
+	db.Do(tb, insert+query)
+	reindex(tb, db)
 }
 
 // reindex makes the indexes again that fill has dropped: a migration may run twice.
-func (db *database) reindex(tb testing.TB) {
+func reindex(tb testing.TB, db *place.Database) {
 	tb.Helper()
-	list, err := schema.List(db.dialect, db.names)
-	must(tb, err)
+	list, err := schema.List(db.Dialect, db.Names())
+	place.Must(tb, err)
 	for _, m := range list {
 		if m.Name != "consistency" && m.Name != "dead_letter" {
 			continue
 		}
 		for _, s := range m.Statements {
-			if _, err := db.ExecContext(tb.Context(), s); err != nil && !db.dialect.IsAdded(err) && db.dialect != sqldialect.SQLite {
+			if _, err := db.ExecContext(tb.Context(), s); err != nil && !db.Dialect.IsAdded(err) && db.Dialect != sqldialect.SQLite {
 				tb.Fatal(err)
 			}
 		}
 	}
-	if db.dialect == sqldialect.MySQL { // they are in its CREATE TABLE
+	if db.Dialect == sqldialect.MySQL { // they are in its CREATE TABLE
 		for name, on := range map[string]string{"handler": "(handler, id)", "uuid": "(message_uuid)"} {
-			db.exec(tb, "CREATE INDEX "+db.names.Plain("dead_letter_"+name)+" ON "+db.table(schema.DeadLetter)+" "+on)
+			db.Do(tb, "CREATE INDEX "+db.Names().Plain("dead_letter_"+name)+" ON "+db.Table(schema.DeadLetter)+" "+on)
 		}
 	}
-	switch db.dialect {
+	switch db.Dialect {
 	case sqldialect.PostgreSQL:
-		db.exec(tb, "VACUUM ANALYZE "+db.table(schema.DeadLetter)) // as autovacuum does after so many inserts
+		db.Do(tb, "VACUUM ANALYZE "+db.Table(schema.DeadLetter)) // as autovacuum does after so many inserts
 	case sqldialect.MySQL:
-		db.exec(tb, "ANALYZE TABLE "+db.table(schema.DeadLetter))
+		db.Do(tb, "ANALYZE TABLE "+db.Table(schema.DeadLetter))
 	default: // SQLite has no statistics unless somebody asks for them
 	}
 }
@@ -118,12 +119,12 @@ func TestAMillionLettersAreListedFilteredAndGroupedInTime(t *testing.T) {
 
 func inTime(t *testing.T, d sqldialect.Dialect) {
 	t.Helper()
-	db, n := open(t, d), size()
+	db, n := place.Open(t, d), size()
 	began := time.Now()
-	db.fill(t, n)
+	fill(t, db, n)
 	t.Logf("%d letters in %v", n, time.Since(began).Round(time.Millisecond))
-	store, err := deadletter.SQL(db.DB, deadletter.SQLConfig{Prefix: db.names.Prefix})
-	must(t, err)
+	store, err := deadletter.SQL(db.DB, deadletter.SQLConfig{Prefix: db.Prefix})
+	place.Must(t, err)
 	at := func(part float64) time.Time { return start.Add(time.Duration(part*float64(n)) * time.Second) }
 	for _, c := range []struct {
 		name   string

@@ -12,6 +12,7 @@ import (
 	"github.com/sluicegate/sluicegate/internal/schema"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
 	"github.com/sluicegate/sluicegate/middleware/deadletter"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 // heapLimit is what a redrive may hold besides what was there: a batch of
@@ -32,22 +33,22 @@ func TestARedriveOfManyRunsInBoundedMemory(t *testing.T) {
 
 func redriveMany(t *testing.T, d sqldialect.Dialect, n int) {
 	t.Helper()
-	db := open(t, d)
-	db.fill(t, n)
-	inbox := db.table(schema.Inbox)
+	db := place.Open(t, d)
+	fill(t, db, n)
+	inbox := db.Table(schema.Inbox)
 	scope := "consumer || '/' || handler"
 	if d == sqldialect.MySQL {
 		scope = "CONCAT(consumer, '/', handler)"
 	}
-	db.exec(t, "INSERT INTO "+inbox+" (handler, message_key, status, created_at, updated_at) SELECT "+scope+", message_key, 'dead', 0, 0 FROM "+db.table(schema.DeadLetter))
-	store, err := deadletter.SQL(db.DB, deadletter.SQLConfig{Prefix: db.names.Prefix})
-	must(t, err)
-	tasks, err := schedule.New(db.DB, schedule.Config{Prefix: db.names.Prefix})
-	must(t, err)
-	records, err := idemsql.New(db.DB, idemsql.Config{Prefix: db.names.Prefix})
-	must(t, err)
+	db.Do(t, "INSERT INTO "+inbox+" (handler, message_key, status, created_at, updated_at) SELECT "+scope+", message_key, 'dead', 0, 0 FROM "+db.Table(schema.DeadLetter))
+	store, err := deadletter.SQL(db.DB, deadletter.SQLConfig{Prefix: db.Prefix})
+	place.Must(t, err)
+	tasks, err := schedule.New(db.DB, schedule.Config{Prefix: db.Prefix})
+	place.Must(t, err)
+	records, err := idemsql.New(db.DB, idemsql.Config{Prefix: db.Prefix})
+	place.Must(t, err)
 	desk, err := deadletter.NewDesk(store, tasks, deadletter.DeskConfig{Inbox: records})
-	must(t, err)
+	place.Must(t, err)
 
 	everything := deadletter.Selection{Filter: &deadletter.Filter{}}
 	before, peak, looked := heap(), uint64(0), int64(0)
@@ -58,14 +59,14 @@ func redriveMany(t *testing.T, d sqldialect.Dialect, n int) {
 			peak = max(peak, heap())
 		}
 	}})
-	must(t, err)
+	place.Must(t, err)
 	took := time.Since(began)
 	dead := int64(n - n/1000)
 	if r.Done != dead || r.Skipped != 0 {
 		t.Errorf("%+v, want %d", r, dead)
 	}
 	counts, err := tasks.Counts(t.Context(), parked.Queue)
-	must(t, err)
+	place.Must(t, err)
 	if waiting := counts.Of[schedule.Waiting]; waiting != dead {
 		t.Errorf("%d wait, want %d", waiting, dead)
 	}

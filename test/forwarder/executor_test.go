@@ -16,6 +16,7 @@ import (
 	"github.com/sluicegate/sluicegate/forwarder"
 	"github.com/sluicegate/sluicegate/forwarder/pgxtx"
 	"github.com/sluicegate/sluicegate/internal/dbtx"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 var errRollback = errors.New("roll back")
@@ -50,7 +51,7 @@ func outboxMessage(key string, payload []byte) *message.Message {
 func TestAPgxTransactionLendsItself(t *testing.T) {
 	w := newTheirs(t, openPostgres(t), false)
 	ctx := t.Context()
-	pool, err := pgxpool.New(ctx, postgresURL(t))
+	pool, err := pgxpool.New(ctx, place.URL(t, "POSTGRES_URL").String())
 	w.must(err)
 	defer pool.Close()
 

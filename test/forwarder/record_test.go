@@ -12,6 +12,9 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 // recorder keeps each statement that was run, with the arguments of one run.
@@ -36,7 +39,8 @@ func openRecorded(t *testing.T, isMySQL bool) (*sql.DB, *recorder) {
 	r := &recorder{args: map[string][]any{}}
 	var c driver.Connector
 	if isMySQL {
-		cfg, err := mysql.ParseDSN(mysqlDSN(t))
+		_, dsn := place.Address(t, sqldialect.MySQL)
+		cfg, err := mysql.ParseDSN(dsn)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -44,7 +48,7 @@ func openRecorded(t *testing.T, isMySQL bool) (*sql.DB, *recorder) {
 			t.Fatal(err)
 		}
 	} else {
-		cfg, err := pgx.ParseConfig(postgresURL(t))
+		cfg, err := pgx.ParseConfig(place.URL(t, "POSTGRES_URL").String())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluicegate/sluicegate/httpidem"
 	"github.com/sluicegate/sluicegate/middleware/idempotency/memorystore"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 // answered makes the response of an error inside of the middleware. Without it echo
@@ -44,7 +45,7 @@ func Example_echo() {
 
 func TestAnErrorOfAnEchoHandlerIsTheResponse(t *testing.T) {
 	guard, err := httpidem.New(memorystore.New(), httpidem.Config{Scope: byTenant})
-	must(t, err)
+	place.Must(t, err)
 	runs := 0
 	e := echo.New()
 	refuse := func(echo.Context) error {

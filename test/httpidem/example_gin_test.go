@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluicegate/sluicegate/httpidem"
 	"github.com/sluicegate/sluicegate/middleware/idempotency/memorystore"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 // wrap makes a gin middleware of one of net/http, for single routes and groups.
@@ -117,7 +118,7 @@ func Example_ginEngine() {
 func TestAGinHandlerThatAbortsOrSaysOnlyAStatusIsRepeated(t *testing.T) {
 	gin.SetMode(gin.ReleaseMode)
 	guard, err := httpidem.New(memorystore.New(), httpidem.Config{Scope: byTenant})
-	must(t, err)
+	place.Must(t, err)
 	engine := gin.New()
 	runs := 0
 	engine.POST("/orders", wrap(guard.Middleware), func(c *gin.Context) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluicegate/sluicegate/httpidem"
 	"github.com/sluicegate/sluicegate/internal/idemstore"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 func byTenant(r *http.Request) string { return r.Header.Get("X-Tenant") }
@@ -76,7 +77,7 @@ func instances(t *testing.T, store httpidem.Store, effects *atomic.Int64) http.H
 	var all []http.Handler
 	for range 3 {
 		guard, err := httpidem.New(store, httpidem.Config{Scope: byTenant})
-		must(t, err)
+		place.Must(t, err)
 		all = append(all, guard.Middleware(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			n := effects.Add(1)
 			w.WriteHeader(http.StatusCreated)
@@ -112,14 +113,14 @@ func TestADoubleClickWithOneTokenIsOneOrder(t *testing.T) {
 	eachServer(t, func(t *testing.T, store httpidem.Store) {
 		t.Helper()
 		tokens, err := httpidem.NewTokens(store, httpidem.TokenConfig{Operator: byTenant})
-		must(t, err)
+		place.Must(t, err)
 		var effects atomic.Int64
 		h := tokens.Middleware("orders.place")(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			effects.Add(1)
 			w.WriteHeader(http.StatusCreated)
 		}))
 		token, err := tokens.Issue(t.Context(), "a", "orders.place")
-		must(t, err)
+		place.Must(t, err)
 		for name, w := range map[string]*httptest.ResponseRecorder{
 			"another operator": send(h, "b", "", token, "lamp"), "a made up token": send(h, "a", "", "made-up", "lamp"), "no token": send(h, "a", "", "", "lamp"),
 		} {
@@ -138,7 +139,7 @@ func TestALockIsHeldByOneOfFifty(t *testing.T) {
 	eachServer(t, func(t *testing.T, store httpidem.Store) {
 		t.Helper()
 		lock, err := httpidem.NewLock(store, httpidem.LockConfig{Operator: byTenant})
-		must(t, err)
+		place.Must(t, err)
 		var inside, most, ran atomic.Int64
 		h := lock.Middleware("edit")(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			most.Store(max(most.Load(), inside.Add(1)))
@@ -177,9 +178,9 @@ func TestAKillBetweenEffectAndCompletionIsDecidedAfterTheLease(t *testing.T) {
 			})
 			cfg := httpidem.Config{Name: "kill" + strconv.Itoa(int(policy)), Scope: byTenant, Lease: 2 * time.Second, Takeover: policy}
 			killed, err := httpidem.New(dead{store}, cfg)
-			must(t, err)
+			place.Must(t, err)
 			next, err := httpidem.New(store, cfg)
-			must(t, err)
+			place.Must(t, err)
 			send(killed.Middleware(handler), "a", "k", "", "lamp")
 			h := next.Middleware(handler)
 			if w := send(h, "a", "k", "", "lamp"); w.Code != http.StatusConflict {

@@ -16,10 +16,11 @@ import (
 	"github.com/sluicegate/sluicegate/forwarder/pgxtx"
 	"github.com/sluicegate/sluicegate/httpidem"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
-// place writes an order in the transaction of the request.
-func place(db *database) http.Handler {
+// placeOrder writes an order in the transaction of the request.
+func placeOrder(db *database) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		tx, _ := httpidem.Native[*sql.Tx](r.Context())
 		body, _ := io.ReadAll(r.Body)
@@ -35,8 +36,8 @@ func place(db *database) http.Handler {
 
 func guardTx(t *testing.T, db *database, wrap func(httpidem.Runner) httpidem.Runner) *httpidem.Idempotency {
 	t.Helper()
-	guard, err := httpidem.NewTx(wrap(httpidem.DB(db.DB, db.dialect.TxOptions())), db.store(t), httpidem.Config{Scope: byTenant})
-	must(t, err)
+	guard, err := httpidem.NewTx(wrap(httpidem.DB(db.DB, db.Dialect.TxOptions())), db.store(t), httpidem.Config{Scope: byTenant})
+	place.Must(t, err)
 	return guard
 }
 
@@ -45,7 +46,7 @@ func asItIs(r httpidem.Runner) httpidem.Runner { return r }
 func TestFiftyEqualRequestsInTransactionsHaveOneEffect(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, db *database) {
 		t.Helper()
-		h := guardTx(t, db, asItIs).Middleware(place(db))
+		h := guardTx(t, db, asItIs).Middleware(placeOrder(db))
 		wantOne(t, together(func() *httptest.ResponseRecorder { return send(h, "a", "k", "", "lamp") }))
 		if n := db.orders(t); n != 1 {
 			t.Fatalf("%d orders, want 1", n)
@@ -86,7 +87,7 @@ func TestAKillBeforeOrAfterTheCommitLeavesOneOrderAndNoLease(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, db *database) {
 		t.Helper()
 		for key, after := range map[string]bool{"before": false, "after": true} {
-			h := guardTx(t, db, func(r httpidem.Runner) httpidem.Runner { return killed{r, after, new(bool)} }).Middleware(place(db))
+			h := guardTx(t, db, func(r httpidem.Runner) httpidem.Runner { return killed{r, after, new(bool)} }).Middleware(placeOrder(db))
 			orders := db.orders(t)
 			if w := send(h, "a", key, "", "lamp"); w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "outcome-unknown") {
 				t.Errorf("%s: status %d, body %s", key, w.Code, w.Body)
@@ -124,12 +125,12 @@ func TestAUniqueIndexGivesTheRowThatIsThere(t *testing.T) {
 		t.Helper()
 		ctx := t.Context()
 		_, err := db.ExecContext(ctx, db.insert(), "n-1", "first")
-		must(t, err)
+		place.Must(t, err)
 		tx, err := db.BeginTx(ctx, nil)
-		must(t, err)
+		place.Must(t, err)
 		defer func() { _ = tx.Rollback() }()
 		load := func(ctx context.Context) (customer string, err error) {
-			query := db.dialect.Bind("SELECT customer FROM " + db.prefix + "orders WHERE number = ?")
+			query := db.Dialect.Bind("SELECT customer FROM " + db.Prefix + "orders WHERE number = ?")
 			return customer, tx.QueryRowContext(ctx, query, "n-1").Scan(&customer)
 		}
 		customer, existed, err := httpidem.OnConflict(ctx, httpidem.SQL(tx), func(ctx context.Context) (string, error) {
@@ -141,8 +142,8 @@ func TestAUniqueIndexGivesTheRowThatIsThere(t *testing.T) {
 		}
 		// The transaction is fit for more, and commits.
 		_, err = tx.ExecContext(ctx, db.insert(), "n-2", "second")
-		must(t, err)
-		must(t, tx.Commit())
+		place.Must(t, err)
+		place.Must(t, tx.Commit())
 		if n := db.orders(t); n != 2 {
 			t.Errorf("%d orders, want 2", n)
 		}
@@ -153,15 +154,15 @@ func TestAUniqueIndexGivesTheRowThatIsThere(t *testing.T) {
 func TestWithoutASavepointPostgreSQLRefusesToLoadTheRow(t *testing.T) {
 	db := open(t, sqldialect.PostgreSQL)
 	_, err := db.Exec(db.insert(), "n-1", "first")
-	must(t, err)
+	place.Must(t, err)
 	tx, err := db.Begin()
-	must(t, err)
+	place.Must(t, err)
 	defer func() { _ = tx.Rollback() }()
 	if _, err := tx.Exec(db.insert(), "n-1", "second"); err == nil {
 		t.Fatal("the index let it through")
 	}
 	var customer string
-	err = tx.QueryRow("SELECT customer FROM " + db.prefix + "orders WHERE number = 'n-1'").Scan(&customer)
+	err = tx.QueryRow("SELECT customer FROM " + db.Prefix + "orders WHERE number = 'n-1'").Scan(&customer)
 	var state interface{ SQLState() string }
 	if !errors.As(err, &state) || state.SQLState() != "25P02" {
 		t.Errorf("%q, %v; want an aborted transaction", customer, err)
@@ -172,19 +173,19 @@ func TestWithoutASavepointPostgreSQLRefusesToLoadTheRow(t *testing.T) {
 func TestARowThatIsYoungerThanTheSnapshotIsLoadedByALockingRead(t *testing.T) {
 	db, ctx := open(t, sqldialect.MySQL), t.Context()
 	tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead})
-	must(t, err)
+	place.Must(t, err)
 	defer func() { _ = tx.Rollback() }()
 	var n int
-	must(t, tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+db.prefix+"orders").Scan(&n)) // takes the snapshot
+	place.Must(t, tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+db.Prefix+"orders").Scan(&n)) // takes the snapshot
 	_, err = db.ExecContext(ctx, db.insert(), "n-1", "first")
-	must(t, err)
+	place.Must(t, err)
 	insert := func(ctx context.Context) (string, error) {
 		_, err := tx.ExecContext(ctx, db.insert(), "n-1", "second")
 		return "second", err
 	}
 	for suffix, found := range map[string]bool{"": false, "LOCK IN SHARE MODE": true} {
 		customer, existed, err := httpidem.OnConflict(ctx, httpidem.SQL(tx), insert, func(ctx context.Context) (customer string, err error) {
-			return customer, tx.QueryRowContext(ctx, "SELECT customer FROM "+db.prefix+"orders WHERE number = 'n-1' "+suffix).Scan(&customer)
+			return customer, tx.QueryRowContext(ctx, "SELECT customer FROM "+db.Prefix+"orders WHERE number = 'n-1' "+suffix).Scan(&customer)
 		})
 		if existed != found || errors.Is(err, sql.ErrNoRows) == found || (found && customer != "first") {
 			t.Errorf("%q: %q, %v, %v", suffix, customer, existed, err)
@@ -195,11 +196,11 @@ func TestARowThatIsYoungerThanTheSnapshotIsLoadedByALockingRead(t *testing.T) {
 // With pgx, the handler's transaction is pgx's own.
 func TestAHandlerOnPgx(t *testing.T) {
 	db := open(t, sqldialect.PostgreSQL)
-	pool, err := pgxpool.New(t.Context(), server(t, "POSTGRES_URL").String())
-	must(t, err)
+	pool, err := pgxpool.New(t.Context(), place.URL(t, "POSTGRES_URL").String())
+	place.Must(t, err)
 	defer pool.Close()
 	guard, err := httpidem.NewTx(pgxtx.Runner(pool), db.store(t), httpidem.Config{Scope: byTenant})
-	must(t, err)
+	place.Must(t, err)
 	h := guard.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		tx, _ := httpidem.Native[pgx.Tx](r.Context())
 		if _, err := tx.Exec(r.Context(), db.insert(), "n-1", "pgx"); err != nil {

@@ -11,13 +11,14 @@ import (
 	"github.com/sluicegate/sluicegate/internal/dbtx"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
 	"github.com/sluicegate/sluicegate/middleware/idempotency"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 // begin opens a transaction for a claim by hand.
 func begin(t *testing.T, s *shop) *sql.Tx {
 	t.Helper()
 	tx, err := s.Begin()
-	must(t, err)
+	place.Must(t, err)
 	t.Cleanup(func() { _ = tx.Rollback() })
 	return tx
 }
@@ -44,12 +45,12 @@ func TestOnPostgreSQLAConcurrentDuplicateIsBusyAtOnce(t *testing.T) {
 		if err != nil || rec.Verdict != idempotency.Busy {
 			t.Fatalf("second while the first is open: %+v, %v; want busy", rec, err)
 		}
-		must(t, end.end(first))
+		place.Must(t, end.end(first))
 		// In the same transaction: the answer has not spoiled it.
 		if rec, err := s.claimIn(t.Context(), second); err != nil || rec.Verdict != end.then {
 			t.Fatalf("second after the %s: %+v, %v; want verdict %v", end.name, rec, err, end.then)
 		}
-		must(t, second.Rollback())
+		place.Must(t, second.Rollback())
 	}
 }
 
@@ -65,20 +66,20 @@ func TestOnMariaDBAConcurrentDuplicateWaitsWithinItsContext(t *testing.T) {
 	if _, err := s.claimIn(ctx, second); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("second while the first is open: %v, want the end of its context", err)
 	}
-	must(t, first.Commit())
+	place.Must(t, first.Commit())
 	if rec, err := s.claimIn(t.Context(), begin(t, s)); err != nil || rec.Verdict != idempotency.Finished {
 		t.Fatalf("third: %+v, %v; want finished", rec, err)
 	}
 }
 
 func TestATransactionThatHasReadBeforeMeetsARecordCommittedSince(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, d sqldialect.Dialect) {
+	place.EachDialect(t, func(t *testing.T, d sqldialect.Dialect) {
 		t.Helper()
 		s := newShop(t, d, "", nil)
 		early := begin(t, s)
 		var n int
-		must(t, early.QueryRow("SELECT COUNT(*) FROM "+s.prefix+"effect").Scan(&n)) // takes MariaDB's read view
-		must(t, s.deliver(s.write))
+		place.Must(t, early.QueryRow("SELECT COUNT(*) FROM "+s.Prefix+"effect").Scan(&n)) // takes MariaDB's read view
+		place.Must(t, s.deliver(s.write))
 		if rec, err := s.claimIn(t.Context(), early); err != nil || rec.Verdict != idempotency.Finished {
 			t.Fatalf("%+v, %v; want finished", rec, err)
 		}
@@ -101,7 +102,7 @@ func (c *counting) QueryRow(ctx context.Context, q string, args ...any) dbtx.Row
 }
 
 func TestAClaimInATransactionIsOneStatement(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, d sqldialect.Dialect) {
+	place.EachDialect(t, func(t *testing.T, d sqldialect.Dialect) {
 		t.Helper()
 		s := newShop(t, d, "", nil)
 		tx := &counting{Tx: dbtx.SQL(begin(t, s))}
@@ -113,7 +114,7 @@ func TestAClaimInATransactionIsOneStatement(t *testing.T) {
 }
 
 func TestPurgeRemovesWhatIsOver(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, d sqldialect.Dialect) {
+	place.EachDialect(t, func(t *testing.T, d sqldialect.Dialect) {
 		t.Helper()
 		s := newShop(t, d, "", nil)
 		for _, id := range []string{"a", "b", "c"} {
@@ -122,7 +123,7 @@ func TestPurgeRemovesWhatIsOver(t *testing.T) {
 				claim.Lease = time.Hour
 			}
 			_, err := s.store.Claim(t.Context(), claim)
-			must(t, err)
+			place.Must(t, err)
 		}
 		pass(5 * time.Millisecond)
 		for _, want := range []int64{1, 1, 0} {

@@ -15,6 +15,7 @@ import (
 	sqlstore "github.com/sluicegate/sluicegate/internal/idemstore/sql"
 	"github.com/sluicegate/sluicegate/internal/idemstore/storetest"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 func TestTheRedisStoreConforms(t *testing.T) {
@@ -22,12 +23,12 @@ func TestTheRedisStoreConforms(t *testing.T) {
 		Unit: 200 * time.Millisecond, RealTime: true,
 		New: func(t *testing.T) storetest.Fixture {
 			t.Helper()
-			w := newWire(t, server(t, "REDIS_URL").Host)
+			w := newWire(t, place.URL(t, "REDIS_URL").Host)
 			client, prefix := redisClient(t, w.addr())
 			store, err := redisstore.New(client, redisstore.Config{Prefix: prefix})
-			must(t, err)
+			place.Must(t, err)
 			other, err := redisstore.New(client, redisstore.Config{Prefix: prefix + "o"})
-			must(t, err)
+			place.Must(t, err)
 			return storetest.Fixture{
 				Store: store, Other: other,
 				Advance: func(d time.Duration) { pass(d) },
@@ -46,8 +47,8 @@ func TestTheRedisStoreConforms(t *testing.T) {
 func TestRedisDoesNotEvictHere(t *testing.T) {
 	client, prefix := redisClient(t, "")
 	store, err := redisstore.New(client, redisstore.Config{Prefix: prefix})
-	must(t, err)
-	must(t, store.Check(t.Context()))
+	place.Must(t, err)
+	place.Must(t, store.Check(t.Context()))
 }
 
 // sqlHarness is a store in tables of its own and one in a neighbour's, on a
@@ -55,13 +56,13 @@ func TestRedisDoesNotEvictHere(t *testing.T) {
 // tables and begin with none of the records.
 func sqlHarness(t *testing.T, d sqldialect.Dialect, adapt func(db *sql.DB, s *sqlstore.Store) idemstore.Store) storetest.Harness {
 	t.Helper()
-	w := newWire(t, server(t, variables[d]).Host)
+	w := newWire(t, place.URL(t, variables[d]).Host)
 	db := open(t, d, w.addr())
-	elsewhere := tables(t, db.DB, d)
+	elsewhere := open(t, d, w.addr()).Prefix
 	var offset atomic.Int64
 	store := func(prefix string) idemstore.Store {
 		s, err := sqlstore.New(db.DB, sqlstore.Config{Prefix: prefix, Offset: func() time.Duration { return time.Duration(offset.Load()) }})
-		must(t, err)
+		place.Must(t, err)
 		return adapt(db.DB, s)
 	}
 	f := storetest.Fixture{
@@ -76,12 +77,12 @@ func sqlHarness(t *testing.T, d sqldialect.Dialect, adapt func(db *sql.DB, s *sq
 	}
 	return storetest.Harness{New: func(t *testing.T) storetest.Fixture {
 		t.Helper()
-		for _, prefix := range []string{db.prefix, elsewhere} {
+		for _, prefix := range []string{db.Prefix, elsewhere} {
 			_, err := db.ExecContext(t.Context(), "DELETE FROM "+prefix+"inbox")
-			must(t, err)
+			place.Must(t, err)
 		}
 		f := f
-		f.Store, f.Other = store(db.prefix), store(elsewhere)
+		f.Store, f.Other = store(db.Prefix), store(elsewhere)
 		t.Cleanup(func() {
 			for _, s := range []idemstore.Store{f.Store, f.Other} {
 				if c, ok := s.(io.Closer); ok {
@@ -94,14 +95,14 @@ func sqlHarness(t *testing.T, d sqldialect.Dialect, adapt func(db *sql.DB, s *sq
 }
 
 func TestTheSQLStoreConforms(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, d sqldialect.Dialect) {
+	place.EachDialect(t, func(t *testing.T, d sqldialect.Dialect) {
 		t.Helper()
 		storetest.Run(t, sqlHarness(t, d, func(_ *sql.DB, s *sqlstore.Store) idemstore.Store { return s }))
 	})
 }
 
 func TestTheSQLStoreConformsInTheHandlersTransaction(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, d sqldialect.Dialect) {
+	place.EachDialect(t, func(t *testing.T, d sqldialect.Dialect) {
 		t.Helper()
 		for name, opts := range map[string]*sql.TxOptions{
 			"at the default isolation": nil,
@@ -119,12 +120,12 @@ func TestTheSQLStoreConformsInTheHandlersTransaction(t *testing.T) {
 }
 
 func TestTheSQLStoreClaimsInBatches(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, d sqldialect.Dialect) {
+	place.EachDialect(t, func(t *testing.T, d sqldialect.Dialect) {
 		t.Helper()
 		db := open(t, d, "")
 		var offset atomic.Int64
-		s, err := sqlstore.New(db.DB, sqlstore.Config{Prefix: db.prefix, Offset: func() time.Duration { return time.Duration(offset.Load()) }})
-		must(t, err)
+		s, err := sqlstore.New(db.DB, sqlstore.Config{Prefix: db.Prefix, Offset: func() time.Duration { return time.Duration(offset.Load()) }})
+		place.Must(t, err)
 		storetest.RunBatch(t, db.DB, d.TxOptions(), s, func(by time.Duration) { offset.Add(int64(by)) })
 	})
 }

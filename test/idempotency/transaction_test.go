@@ -15,13 +15,14 @@ import (
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
 	"github.com/sluicegate/sluicegate/middleware/idempotency"
 	"github.com/sluicegate/sluicegate/middleware/idempotency/sqlstore"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 var errOutside = errors.New("the shipping service answered 500")
 
 // shop is a Transaction with a table of effects.
 type shop struct {
-	*database
+	*place.Database
 	t     *testing.T
 	store *sqlstore.Store
 	mw    message.HandlerMiddleware
@@ -29,14 +30,13 @@ type shop struct {
 
 func newShop(t *testing.T, d sqldialect.Dialect, addr string, opts *sql.TxOptions) *shop {
 	t.Helper()
-	s := &shop{database: open(t, d, addr), t: t}
-	_, err := s.Exec("CREATE TABLE " + s.prefix + "effect (order_id VARCHAR(64))")
-	must(t, err)
-	t.Cleanup(func() { _, _ = s.Exec("DROP TABLE " + s.prefix + "effect") })
-	s.store, err = sqlstore.New(s.DB, sqlstore.Config{Prefix: s.prefix})
-	must(t, err)
+	s := &shop{Database: open(t, d, addr), t: t}
+	s.Create(t, "effect", "order_id VARCHAR(64)")
+	var err error
+	s.store, err = sqlstore.New(s.DB, sqlstore.Config{Prefix: s.Prefix})
+	place.Must(t, err)
 	s.mw, err = idempotency.Transaction(idempotency.DB(s.DB, opts), s.store, idempotency.TxConfig{Handler: "stock", BusyWait: 10 * time.Second})
-	must(t, err)
+	place.Must(t, err)
 	return s
 }
 
@@ -45,7 +45,7 @@ func (s *shop) write(m *message.Message) error {
 	if !ok {
 		return errors.New("no transaction in the context")
 	}
-	_, err := tx.ExecContext(m.Context(), "INSERT INTO "+s.prefix+"effect VALUES ('"+m.UUID+"')")
+	_, err := tx.ExecContext(m.Context(), "INSERT INTO "+s.Prefix+"effect VALUES ('"+m.UUID+"')")
 	return err
 }
 
@@ -57,14 +57,14 @@ func (s *shop) deliver(h func(*message.Message) error) error {
 func (s *shop) effects(want int) {
 	s.t.Helper()
 	var n int
-	must(s.t, s.QueryRow("SELECT COUNT(*) FROM "+s.prefix+"effect").Scan(&n))
+	place.Must(s.t, s.QueryRow("SELECT COUNT(*) FROM "+s.Prefix+"effect").Scan(&n))
 	if n != want {
 		s.t.Fatalf("%d effects, want %d", n, want)
 	}
 }
 
 func TestAHandlerThatWritesAndThenFailsOutsideSQLLeavesOneEffectWhenRetried(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, d sqldialect.Dialect) {
+	place.EachDialect(t, func(t *testing.T, d sqldialect.Dialect) {
 		t.Helper()
 		s := newShop(t, d, "", nil)
 		for range 3 {
@@ -74,18 +74,18 @@ func TestAHandlerThatWritesAndThenFailsOutsideSQLLeavesOneEffectWhenRetried(t *t
 			}
 			s.effects(0)
 		}
-		must(t, s.deliver(s.write))
-		must(t, s.deliver(s.write))
+		place.Must(t, s.deliver(s.write))
+		place.Must(t, s.deliver(s.write))
 		s.effects(1)
 	})
 }
 
 func TestAfterAnErrorOfSQLTheNextAttemptHasAFreshTransaction(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, d sqldialect.Dialect) {
+	place.EachDialect(t, func(t *testing.T, d sqldialect.Dialect) {
 		t.Helper()
 		s := newShop(t, d, "", nil)
 		err := s.deliver(func(m *message.Message) error {
-			must(t, s.write(m))
+			place.Must(t, s.write(m))
 			tx, _ := idempotency.Native[*sql.Tx](m.Context())
 			_, err := tx.ExecContext(m.Context(), "INSERT INTO no_such_table VALUES (1)")
 			return err
@@ -94,7 +94,7 @@ func TestAfterAnErrorOfSQLTheNextAttemptHasAFreshTransaction(t *testing.T) {
 			t.Fatalf("error %v, want that of the statement", err)
 		}
 		s.effects(0)
-		must(t, s.deliver(s.write))
+		place.Must(t, s.deliver(s.write))
 		s.effects(1)
 	})
 }
@@ -104,7 +104,7 @@ func TestAfterAnErrorOfSQLTheNextAttemptHasAFreshTransaction(t *testing.T) {
 func TestAHandlerThatSwallowsAnErrorOfSQLHasNotSucceededOnPostgreSQL(t *testing.T) {
 	s := newShop(t, sqldialect.PostgreSQL, "", nil)
 	err := s.deliver(func(m *message.Message) error {
-		must(t, s.write(m))
+		place.Must(t, s.write(m))
 		tx, _ := idempotency.Native[*sql.Tx](m.Context())
 		_, _ = tx.ExecContext(m.Context(), "INSERT INTO no_such_table VALUES (1)")
 		return nil
@@ -113,17 +113,17 @@ func TestAHandlerThatSwallowsAnErrorOfSQLHasNotSucceededOnPostgreSQL(t *testing.
 		t.Fatal("an aborted transaction passed for a success")
 	}
 	s.effects(0)
-	must(t, s.deliver(s.write))
+	place.Must(t, s.deliver(s.write))
 	s.effects(1)
 }
 
 func TestAfterATimeOutTheNextAttemptHasAFreshTransaction(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, d sqldialect.Dialect) {
+	place.EachDialect(t, func(t *testing.T, d sqldialect.Dialect) {
 		t.Helper()
 		s := newShop(t, d, "", nil)
 		sleep := map[sqldialect.Dialect]string{sqldialect.PostgreSQL: "SELECT pg_sleep(1)", sqldialect.MySQL: "SELECT SLEEP(1)"}[d]
 		err := s.deliver(func(m *message.Message) error {
-			must(t, s.write(m))
+			place.Must(t, s.write(m))
 			ctx, cancel := context.WithTimeout(m.Context(), 50*time.Millisecond)
 			defer cancel()
 			tx, _ := idempotency.Native[*sql.Tx](m.Context())
@@ -134,13 +134,13 @@ func TestAfterATimeOutTheNextAttemptHasAFreshTransaction(t *testing.T) {
 			t.Fatal("the time-out passed for a success")
 		}
 		s.effects(0)
-		must(t, s.deliver(s.write))
+		place.Must(t, s.deliver(s.write))
 		s.effects(1)
 	})
 }
 
 func TestOfManyDeliveriesAtOnceOneHasTheEffectEvenIfTheFirstOnesFail(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, d sqldialect.Dialect) {
+	place.EachDialect(t, func(t *testing.T, d sqldialect.Dialect) {
 		t.Helper()
 		for name, opts := range map[string]*sql.TxOptions{"default": nil, "serializable": {Isolation: sql.LevelSerializable}} {
 			t.Run(name, func(t *testing.T) {
@@ -181,9 +181,9 @@ func TestOfManyDeliveriesAtOnceOneHasTheEffectEvenIfTheFirstOnesFail(t *testing.
 }
 
 func TestADatabaseThatGoesAwaySpendsNoAttemptBeforeTheHandlerAndLosesNothingInIt(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, d sqldialect.Dialect) {
+	place.EachDialect(t, func(t *testing.T, d sqldialect.Dialect) {
 		t.Helper()
-		w := newWire(t, server(t, variables[d]).Host)
+		w := newWire(t, place.URL(t, variables[d]).Host)
 		s := newShop(t, d, w.addr(), nil)
 		w.setCut(true)
 		ran := false
@@ -194,7 +194,7 @@ func TestADatabaseThatGoesAwaySpendsNoAttemptBeforeTheHandlerAndLosesNothingInIt
 		w.setCut(false)
 		until(t, s.Ping)
 		err = s.deliver(func(m *message.Message) error {
-			must(t, s.write(m))
+			place.Must(t, s.write(m))
 			w.setCut(true) // before the commit
 			return nil
 		})
@@ -203,7 +203,7 @@ func TestADatabaseThatGoesAwaySpendsNoAttemptBeforeTheHandlerAndLosesNothingInIt
 		}
 		w.setCut(false)
 		until(t, s.Ping)
-		must(t, s.deliver(s.write))
+		place.Must(t, s.deliver(s.write))
 		s.effects(1)
 	})
 }

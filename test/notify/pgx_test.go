@@ -11,14 +11,15 @@ import (
 	"github.com/sluicegate/sluicegate/handlers/notify"
 	"github.com/sluicegate/sluicegate/internal/dbtx"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 func TestANotificationIsOfAPgxTransaction(t *testing.T) {
 	connect, prefix := database(t, sqldialect.PostgreSQL)
 	n, err := notify.New(connect(), notify.Config{Prefix: prefix})
-	must(t, err)
-	pool, err := pgxpool.New(t.Context(), server(t, "POSTGRES_URL").String())
-	must(t, err)
+	place.Must(t, err)
+	pool, err := pgxpool.New(t.Context(), place.URL(t, "POSTGRES_URL").String())
+	place.Must(t, err)
 	defer pool.Close()
 	failed := errors.New("no money")
 	for _, end := range []error{failed, nil} {

@@ -8,6 +8,8 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/sluicegate/sluicegate/handlers/notify/notifytest"
+	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 // verify is the public library's word on a signature.
@@ -20,13 +22,12 @@ func verify(secret string, h http.Header, body []byte) error {
 }
 
 func TestNotifications(t *testing.T) {
-	for name, dialect := range servers {
-		t.Run(name, func(t *testing.T) {
-			address(t, dialect) // or it is skipped, outside of any bubble
-			notifytest.Run(t, notifytest.Harness{Verify: verify, Open: func(t *testing.T) (func() *sql.DB, string) {
-				t.Helper()
-				return database(t, dialect)
-			}})
-		})
-	}
+	place.EachDialect(t, func(t *testing.T, dialect sqldialect.Dialect) {
+		t.Helper()
+		place.Address(t, dialect) // or it is skipped, outside of any bubble
+		notifytest.Run(t, notifytest.Harness{Verify: verify, Open: func(t *testing.T) (func() *sql.DB, string) {
+			t.Helper()
+			return database(t, dialect)
+		}})
+	})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/sluicegate/sluicegate/handlers/objectsync"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 const (
@@ -42,9 +43,9 @@ func newCampaign(t *testing.T, db *database) *campaign {
 	t.Logf("seed %d", c.seed)
 	var err error
 	c.store, err = bucketAt(c.s3.URL, false)
-	must(t, err)
+	place.Must(t, err)
 	c.syncer, err = db.syncer(c.store)
-	must(t, err)
+	place.Must(t, err)
 	c.handle = c.syncer.Handler(func(m *message.Message) (string, error) { return string(m.Payload), nil })
 	return c
 }
@@ -64,7 +65,7 @@ func (c *campaign) inTx(fn func(tx *sql.Tx) error) {
 }
 
 func (c *campaign) once(fn func(tx *sql.Tx) error) error {
-	tx, err := c.db.BeginTx(context.Background(), c.db.dialect.TxOptions())
+	tx, err := c.db.BeginTx(context.Background(), c.db.Dialect.TxOptions())
 	if err != nil {
 		return err
 	}
@@ -81,11 +82,11 @@ func (c *campaign) change(r *rand.Rand, id string) {
 	deleted, byMessage := r.IntN(20) == 0, r.IntN(3) == 0
 	c.inTx(func(tx *sql.Tx) error {
 		ctx := context.Background()
-		if _, err := tx.ExecContext(ctx, c.db.dialect.Bind("DELETE FROM "+c.db.table+" WHERE id = ?"), id); err != nil {
+		if _, err := tx.ExecContext(ctx, c.db.Dialect.Bind("DELETE FROM "+c.db.table+" WHERE id = ?"), id); err != nil {
 			return err
 		}
 		if !deleted {
-			_, err := tx.ExecContext(ctx, c.db.dialect.Bind("INSERT INTO "+c.db.table+" (id, name, version) VALUES (?, ?, ?)"),
+			_, err := tx.ExecContext(ctx, c.db.Dialect.Bind("INSERT INTO "+c.db.table+" (id, name, version) VALUES (?, ?, ?)"),
 				id, fmt.Sprintf("name %d", r.IntN(1000)), c.version.Add(1))
 			if err != nil {
 				return err
@@ -145,7 +146,7 @@ func (c *campaign) settled() {
 	defer cancel()
 	for {
 		counts, err := c.syncer.Counts(ctx)
-		must(c.t, err)
+		place.Must(c.t, err)
 		if counts[objectsync.Pending] == 0 && counts[objectsync.Failed] == 0 {
 			return
 		}
@@ -160,7 +161,7 @@ func (c *campaign) settled() {
 func (c *campaign) equal() {
 	c.t.Helper()
 	diff, err := c.db.difference(c.t.Context(), c.store)
-	if must(c.t, err); diff != "" {
+	if place.Must(c.t, err); diff != "" {
 		c.t.Error(diff)
 	}
 }
@@ -172,7 +173,7 @@ func (c *campaign) seedRows() {
 		ids = append(ids, fmt.Sprintf("p%04d", i))
 	}
 	for _, id := range ids {
-		c.db.exec(c.t, "INSERT INTO "+c.db.table+" (id, name, version) VALUES (?, 'new', ?)", id, c.version.Add(1))
+		c.db.Do(c.t, "INSERT INTO "+c.db.table+" (id, name, version) VALUES (?, 'new', ?)", id, c.version.Add(1))
 	}
 	c.inTx(func(tx *sql.Tx) error { return c.syncer.MarkBatch(context.Background(), tx, ids...) })
 }
@@ -194,10 +195,10 @@ func (c *campaign) until(fn func() bool) {
 func (c *campaign) looked() {
 	c.t.Helper()
 	rechecks := " WHERE queue = 'objectsync' AND target = 'products/recheck' AND status = 'waiting'"
-	c.db.exec(c.t, "UPDATE "+c.db.prefix+"task SET due_at = 1, claim_at = 1"+rechecks+" AND claim_at = due_at")
+	c.db.Do(c.t, "UPDATE "+c.db.Prefix+"task SET due_at = 1, claim_at = 1"+rechecks+" AND claim_at = due_at")
 	n := 0
 	c.until(func() bool {
-		must(c.t, c.db.QueryRow("SELECT COUNT(*) FROM "+c.db.prefix+"task"+rechecks).Scan(&n))
+		place.Must(c.t, c.db.QueryRow("SELECT COUNT(*) FROM "+c.db.Prefix+"task"+rechecks).Scan(&n))
 		return n == 0
 	})
 	c.settled()
@@ -248,7 +249,7 @@ func TestAThousandObjectsFollowTheirRowsThroughFaultsAndAKill(t *testing.T) {
 		c.equal()
 		c.drift()
 		stop()
-		must(t, <-ended)
+		place.Must(t, <-ended)
 		t.Logf("%d rows changed, %d writes", c.version.Load(), c.s3.count())
 	})
 }

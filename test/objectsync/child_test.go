@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 // childVar makes this binary a worker's process.
@@ -27,10 +28,10 @@ func (db *database) start(t *testing.T, endpoint string) *child {
 	t.Helper()
 	c := &child{cmd: exec.Command(os.Args[0]), ended: make(chan error, 1)}
 	c.cmd.Env = append(os.Environ(), childVar+"="+strings.Join([]string{
-		strconv.Itoa(int(db.dialect)), db.driver, db.prefix, endpoint, db.dsn,
+		strconv.Itoa(int(db.Dialect)), db.DriverName, db.Prefix, endpoint, db.DSN,
 	}, " "))
 	c.cmd.Stderr = os.Stderr
-	must(t, c.cmd.Start())
+	place.Must(t, c.cmd.Start())
 	go func() { c.ended <- c.cmd.Wait() }()
 	t.Cleanup(func() { c.kill() })
 	return c
@@ -38,7 +39,7 @@ func (db *database) start(t *testing.T, endpoint string) *child {
 
 func (c *child) signal(t *testing.T, s syscall.Signal) {
 	t.Helper()
-	must(t, c.cmd.Process.Signal(s))
+	place.Must(t, c.cmd.Process.Signal(s))
 }
 
 // kill ends it with SIGKILL and waits for that.
@@ -51,7 +52,10 @@ func (c *child) kill() {
 func childMain() int {
 	parts := strings.SplitN(os.Getenv(childVar), " ", 5)
 	n, _ := strconv.Atoi(parts[0])
-	db := &database{dialect: sqldialect.Dialect(n), driver: parts[1], prefix: parts[2], table: parts[2] + "product", dsn: parts[4]}
+	db := &database{
+		Database: &place.Database{Dialect: sqldialect.Dialect(n), DriverName: parts[1], Prefix: parts[2], DSN: parts[4]},
+		table:    parts[2] + "product",
+	}
 	if err := db.run(parts[3]); err != nil {
 		fmt.Fprintln(os.Stderr, "child:", err)
 		return 1

@@ -7,13 +7,14 @@ import (
 	"testing"
 
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 // Each query that a Syncer repeats reads along an index, whatever the number of records.
 func TestTheQueriesReadAlongAnIndex(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, db *database) {
 		db.fill(t)
-		object, action := db.prefix+"object", db.prefix+"object_action"
+		object, action := db.Prefix+"object", db.Prefix+"object_action"
 		for name, c := range map[string]struct{ query, index string }{
 			"one record":      {"SELECT entity FROM " + object + " WHERE sync_name = 'products' AND entity = 'e5'", "primary"},
 			"records by key":  {"SELECT entity FROM " + object + " WHERE sync_name = 'products' AND object_key > 'products/e5' ORDER BY object_key LIMIT 10", "object_key"},
@@ -26,7 +27,7 @@ func TestTheQueriesReadAlongAnIndex(t *testing.T) {
 			if index == "primary" {
 				index = map[sqldialect.Dialect]string{
 					sqldialect.PostgreSQL: "object_pkey", sqldialect.MySQL: "PRIMARY", sqldialect.SQLite: "autoindex",
-				}[db.dialect]
+				}[db.Dialect]
 			}
 			for _, bad := range []string{"Seq Scan", "Sort", "filesort", "TEMP B-TREE", "SCAN "} {
 				if strings.Contains(plan, bad) {
@@ -45,20 +46,20 @@ func (db *database) fill(t *testing.T) {
 	t.Helper()
 	series, text := "(WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 20000) SELECT n FROM s) AS n", "'e' || n"
 	analyze := "ANALYZE "
-	switch db.dialect {
+	switch db.Dialect {
 	case sqldialect.PostgreSQL:
 		series = "generate_series(1, 20000) AS n(n)"
 	case sqldialect.MySQL:
 		series, text, analyze = "(SELECT seq AS n FROM seq_1_to_20000) AS n", "CONCAT('e', n)", "ANALYZE TABLE "
 	default:
 	}
-	db.exec(t, fmt.Sprintf("INSERT INTO %sobject (sync_name, entity, object_key, status, dirty, error, marked_at, updated_at) "+
+	db.Do(t, fmt.Sprintf("INSERT INTO %sobject (sync_name, entity, object_key, status, dirty, error, marked_at, updated_at) "+
 		"SELECT 'products', %s, %s, CASE n %% 100 WHEN 0 THEN 'failed' ELSE 'synced' END, 1, '', 0, 0 FROM %s",
-		db.prefix, text, strings.Replace(text, "'e'", "'products/e'", 1), series))
-	db.exec(t, fmt.Sprintf("INSERT INTO %sobject_action (sync_name, entity, action, actor, note, created_at) SELECT 'products', %s, 'repair', 'x', '', 0 FROM %s",
-		db.prefix, text, series))
+		db.Prefix, text, strings.Replace(text, "'e'", "'products/e'", 1), series))
+	db.Do(t, fmt.Sprintf("INSERT INTO %sobject_action (sync_name, entity, action, actor, note, created_at) SELECT 'products', %s, 'repair', 'x', '', 0 FROM %s",
+		db.Prefix, text, series))
 	for _, table := range []string{"object", "object_action"} {
-		db.exec(t, analyze+db.prefix+table)
+		db.Do(t, analyze+db.Prefix+table)
 	}
 }
 
@@ -66,14 +67,14 @@ func (db *database) fill(t *testing.T) {
 func (db *database) explain(t *testing.T, query string) string {
 	t.Helper()
 	verb := "EXPLAIN "
-	if db.dialect == sqldialect.SQLite {
+	if db.Dialect == sqldialect.SQLite {
 		verb = "EXPLAIN QUERY PLAN "
 	}
 	rows, err := db.QueryContext(t.Context(), verb+query)
-	must(t, err)
+	place.Must(t, err)
 	defer func() { _ = rows.Close() }()
 	columns, err := rows.Columns()
-	must(t, err)
+	place.Must(t, err)
 	var b strings.Builder
 	for rows.Next() {
 		values := make([]sql.NullString, len(columns))
@@ -81,12 +82,12 @@ func (db *database) explain(t *testing.T, query string) string {
 		for i := range values {
 			dest[i] = &values[i]
 		}
-		must(t, rows.Scan(dest...))
+		place.Must(t, rows.Scan(dest...))
 		for _, v := range values {
 			b.WriteString(v.String + " ")
 		}
 		b.WriteByte('\n')
 	}
-	must(t, rows.Err())
+	place.Must(t, rows.Err())
 	return b.String()
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluicegate/sluicegate/handlers/objectsync"
 	"github.com/sluicegate/sluicegate/handlers/objectsync/storetest"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 // s3 is an S3-compatible server on a port of its own, which can be broken.
@@ -32,7 +33,7 @@ type s3 struct {
 func startS3(tb testing.TB) *s3 {
 	tb.Helper()
 	backend := s3mem.New()
-	must(tb, backend.CreateBucket(bucket))
+	place.Must(tb, backend.CreateBucket(bucket))
 	s := &s3{real: gofakes3.New(backend).Server()}
 	s.Server = httptest.NewServer(s)
 	tb.Cleanup(s.Close)
@@ -139,7 +140,7 @@ func TestABucketConforms(t *testing.T) {
 	storetest.Run(t, storetest.Harness{Metadata: true, Conditional: true, New: func(t *testing.T) objectsync.Store {
 		t.Helper()
 		s, err := bucketAt(startS3(t).URL, false)
-		must(t, err)
+		place.Must(t, err)
 		return s
 	}})
 }

@@ -4,26 +4,20 @@ package objectsync_test
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/go-sql-driver/mysql"
-	_ "github.com/jackc/pgx/v5/stdlib"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 	"go.uber.org/goleak"
-	_ "modernc.org/sqlite"
 
 	"github.com/sluicegate/sluicegate/handlers/objectsync"
 	"github.com/sluicegate/sluicegate/handlers/objectsync/s3store"
-	"github.com/sluicegate/sluicegate/internal/schema"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 func TestMain(m *testing.M) {
@@ -33,20 +27,11 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-func must(tb testing.TB, err error) {
-	tb.Helper()
-	if err != nil {
-		tb.Fatal(err)
-	}
-}
-
-// database has tables of the test's own.
+// database has a table of products beside ours.
 type database struct {
-	*sql.DB
-	dialect     sqldialect.Dialect
-	driver, dsn string
-	prefix      string
-	table       string
+	*place.Database
+
+	table string
 }
 
 func eachDatabase(t *testing.T, fn func(t *testing.T, db *database)) {
@@ -58,73 +43,28 @@ func eachDatabase(t *testing.T, fn func(t *testing.T, db *database)) {
 
 func open(tb testing.TB, d sqldialect.Dialect) *database {
 	tb.Helper()
-	db := &database{dialect: d, prefix: "t" + strings.ToLower(rand.Text()[:10]) + "_"}
-	db.locate(tb)
-	must(tb, db.connect())
-	tb.Cleanup(func() { _ = db.Close() })
-	names := sqldialect.Names{Prefix: db.prefix}
-	_, err := schema.Up(context.Background(), db.DB, d, names)
-	must(tb, err)
-	db.exec(tb, "CREATE TABLE "+db.table+" (id VARCHAR(64) NOT NULL PRIMARY KEY, name VARCHAR(64) NOT NULL, version BIGINT NOT NULL)")
-	tb.Cleanup(func() {
-		for _, table := range schema.Tables() {
-			_, _ = db.Exec("DROP TABLE IF EXISTS " + names.Table(d, table))
-		}
-		_, _ = db.Exec("DROP TABLE IF EXISTS " + db.table)
-	})
+	driver, dsn := place.Address(tb, d)
+	if d == sqldialect.SQLite { // processes share the file, and are killed: they wait longer for each other
+		dsn = "file:" + tb.TempDir() + "/x.db?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=busy_timeout(20000)&_pragma=synchronous(NORMAL)"
+	}
+	db := &database{Database: place.OpenAt(tb, d, driver, dsn)}
+	db.table = db.Prefix + "product"
+	db.Create(tb, "product", "id VARCHAR(64) NOT NULL PRIMARY KEY, name VARCHAR(64) NOT NULL, version BIGINT NOT NULL")
 	return db
 }
 
-func (db *database) locate(tb testing.TB) {
-	tb.Helper()
-	db.table = db.prefix + "product"
-	switch db.dialect {
-	case sqldialect.PostgreSQL:
-		db.driver, db.dsn = "pgx", server(tb, "POSTGRES_URL").String()
-	case sqldialect.MySQL:
-		u := server(tb, "MYSQL_URL")
-		cfg := mysql.NewConfig()
-		cfg.User = u.User.Username()
-		cfg.Passwd, _ = u.User.Password()
-		cfg.Net, cfg.Addr, cfg.DBName = "tcp", u.Host, strings.TrimPrefix(u.Path, "/")
-		db.driver, db.dsn = "mysql", cfg.FormatDSN()
-	default:
-		db.driver = "sqlite"
-		db.dsn = "file:" + tb.TempDir() + "/x.db?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=busy_timeout(20000)&_pragma=synchronous(NORMAL)"
-	}
-}
-
+// connect opens the pool of a process that has no test.
 func (db *database) connect() (err error) {
-	if db.DB, err = sql.Open(db.driver, db.dsn); err != nil {
+	if db.DB, err = sql.Open(db.DriverName, db.DSN); err != nil {
 		return err
 	}
 	conns := 16
-	if db.dialect == sqldialect.SQLite {
+	if db.Dialect == sqldialect.SQLite {
 		conns = 1
 	}
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
 	return nil
-}
-
-// server returns the URL in the variable, or skips.
-func server(tb testing.TB, variable string) *url.URL {
-	tb.Helper()
-	raw := os.Getenv(variable)
-	if raw == "" {
-		tb.Skipf("%s is not set: eval \"$(scripts/services env)\"", variable)
-	}
-	u, err := url.Parse(raw)
-	if err != nil {
-		tb.Fatalf("%s is no URL", variable)
-	}
-	return u
-}
-
-func (db *database) exec(tb testing.TB, query string, args ...any) {
-	tb.Helper()
-	_, err := db.ExecContext(context.Background(), db.dialect.Bind(query), args...)
-	must(tb, err)
 }
 
 type product struct {
@@ -135,7 +75,7 @@ type product struct {
 
 func (db *database) load(ctx context.Context, on *sql.DB, entity string) (objectsync.Object, error) {
 	p := product{ID: entity}
-	err := on.QueryRowContext(ctx, db.dialect.Bind("SELECT name, version FROM "+db.table+" WHERE id = ?"), entity).Scan(&p.Name, &p.Version)
+	err := on.QueryRowContext(ctx, db.Dialect.Bind("SELECT name, version FROM "+db.table+" WHERE id = ?"), entity).Scan(&p.Name, &p.Version)
 	if errors.Is(err, sql.ErrNoRows) {
 		return objectsync.Object{Deleted: true}, nil
 	}
@@ -143,7 +83,7 @@ func (db *database) load(ctx context.Context, on *sql.DB, entity string) (object
 }
 
 func (db *database) entities(ctx context.Context, on *sql.DB, after string, limit int) (out []string, err error) {
-	rows, err := on.QueryContext(ctx, db.dialect.Bind("SELECT id FROM "+db.table+" WHERE id > ? ORDER BY id LIMIT ?"), after, limit)
+	rows, err := on.QueryContext(ctx, db.Dialect.Bind("SELECT id FROM "+db.table+" WHERE id > ? ORDER BY id LIMIT ?"), after, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +104,7 @@ const lease = 4 * time.Second
 // syncer is that of every process of a test.
 func (db *database) syncer(s objectsync.Store) (*objectsync.Syncer, error) {
 	return objectsync.New(db.DB, s, objectsync.Config{
-		Name: "products", Load: db.load, Entities: db.entities, Prefix: db.prefix,
+		Name: "products", Load: db.load, Entities: db.entities, Prefix: db.Prefix,
 		TryWait: 20 * time.Millisecond, Timeout: 400 * time.Millisecond, Lease: lease, PollMax: 200 * time.Millisecond,
 		Schedule:  objectsync.Schedule{Initial: 100 * time.Millisecond, Max: time.Second, MaxAttempts: 1000},
 		OutageMax: 500 * time.Millisecond,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluicegate/sluicegate/handlers/objectsync"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 // trap is one product in a database and a bucket, changed by what people write by hand, and
@@ -27,12 +28,12 @@ func newTrap(t *testing.T) *trap {
 	x := &trap{t: t, db: open(t, sqldialect.SQLite), s3: startS3(t)}
 	var err error
 	x.store, err = bucketAt(x.s3.URL, false)
-	must(t, err)
+	place.Must(t, err)
 	x.syncer, err = x.db.syncer(x.store)
-	must(t, err)
-	x.db.exec(t, "INSERT INTO "+x.db.table+" (id, name, version) VALUES ('1', 'lamp', 1)")
+	place.Must(t, err)
+	x.db.Do(t, "INSERT INTO "+x.db.table+" (id, name, version) VALUES ('1', 'lamp', 1)")
 	_, err = x.syncer.Sync(t.Context(), "1")
-	must(t, err)
+	place.Must(t, err)
 	return x
 }
 
@@ -40,13 +41,13 @@ func newTrap(t *testing.T) *trap {
 func (x *trap) row() product {
 	x.t.Helper()
 	o, err := x.db.load(x.t.Context(), x.db.DB, "1")
-	must(x.t, err)
+	place.Must(x.t, err)
 	p, _ := o.Body.(product)
 	return p
 }
 
 func (x *trap) write(name string) {
-	x.db.exec(x.t, "UPDATE "+x.db.table+" SET name = ?, version = version + 1", name)
+	x.db.Do(x.t, "UPDATE "+x.db.table+" SET name = ?, version = version + 1", name)
 }
 
 // object returns the bytes in the store, "" where there is none.
@@ -56,7 +57,7 @@ func (x *trap) object() string {
 	if errors.Is(err, objectsync.ErrNotFound) {
 		return ""
 	}
-	must(x.t, err)
+	place.Must(x.t, err)
 	return string(b.Body)
 }
 
@@ -71,7 +72,7 @@ func (x *trap) byHand(p product) error {
 
 func (x *trap) putByHand(ctx context.Context, p product) (err error) {
 	body, err := json.Marshal(p)
-	must(x.t, err)
+	place.Must(x.t, err)
 	for range 3 {
 		if _, err = x.store.Put(ctx, "products/1.json", objectsync.Blob{Body: body}); err == nil {
 			return nil
@@ -101,7 +102,7 @@ func TestTrapDeleteFirstLosesTheObjectWhereTheUploadFails(t *testing.T) {
 	x.write("better lamp")
 	x.refusePuts(true)
 	res, err := x.syncer.Sync(t.Context(), "1")
-	must(t, err)
+	place.Must(t, err)
 	if got := x.object(); res[0].Err == nil || got != before {
 		t.Errorf("ours: %+v, the object is %q", res[0], got)
 	}
@@ -113,8 +114,8 @@ func TestTrapTheLastSubmissionWins(t *testing.T) {
 	x := newTrap(t)
 	old := x.row()
 	x.write("better lamp")
-	must(t, x.putByHand(t.Context(), x.row()))
-	must(t, x.putByHand(t.Context(), old)) // an older message comes later
+	place.Must(t, x.putByHand(t.Context(), x.row()))
+	place.Must(t, x.putByHand(t.Context(), old)) // an older message comes later
 	if diff, err := x.db.difference(t.Context(), x.store); err != nil || diff == "" {
 		t.Fatalf("by hand the newer one stayed: the trap is gone (%v)", err)
 	}
@@ -124,7 +125,7 @@ func TestTrapTheLastSubmissionWins(t *testing.T) {
 	x.write("better lamp")
 	x.mark()
 	_, err := x.syncer.Sync(t.Context(), "1")
-	must(t, err)
+	place.Must(t, err)
 	x.mark() // an older message comes later
 	x.heals()
 }
@@ -138,7 +139,7 @@ func TestTrapAMarkAfterTheCommitIsForgottenByACrash(t *testing.T) {
 	}
 
 	x = newTrap(t)
-	must(t, x.inTx(func(tx *sql.Tx) error {
+	place.Must(t, x.inTx(func(tx *sql.Tx) error {
 		if _, err := tx.Exec("UPDATE " + x.db.table + " SET name = 'better lamp', version = version + 1"); err != nil {
 			return err
 		}
@@ -147,13 +148,13 @@ func TestTrapAMarkAfterTheCommitIsForgottenByACrash(t *testing.T) {
 	// Another process finds the mark.
 	var err error
 	x.syncer, err = x.db.syncer(x.store)
-	must(t, err)
+	place.Must(t, err)
 	x.heals()
 }
 
 func (x *trap) mark() {
 	x.t.Helper()
-	must(x.t, x.inTx(func(tx *sql.Tx) error { return x.syncer.Mark(x.t.Context(), tx, "1") }))
+	place.Must(x.t, x.inTx(func(tx *sql.Tx) error { return x.syncer.Mark(x.t.Context(), tx, "1") }))
 }
 
 func (x *trap) inTx(fn func(tx *sql.Tx) error) error {
@@ -177,7 +178,7 @@ func (x *trap) heals() {
 	go func() { ended <- x.syncer.Run(ctx) }()
 	for ctx.Err() == nil {
 		counts, err := x.syncer.Counts(ctx)
-		must(x.t, err)
+		place.Must(x.t, err)
 		if counts[objectsync.Pending] == 0 {
 			break
 		}
@@ -190,5 +191,5 @@ func (x *trap) heals() {
 		x.t.Errorf("ours: %s %v", diff, err)
 	}
 	cancel()
-	must(x.t, <-ended)
+	place.Must(x.t, <-ended)
 }

@@ -8,17 +8,18 @@ import (
 	"time"
 
 	"github.com/sluicegate/sluicegate/internal/schedule"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 // drain claims what is due with several claimers, batch by batch, finishing a few
 // of each in one transaction, and returns how often each task was claimed and
 // how long the claims took.
-func drain(t *testing.T, db *database, s *schedule.Schedule, claimers int) (map[int64]int, []time.Duration) {
+func drain(t *testing.T, db *place.Database, s *schedule.Schedule, claimers int) (map[int64]int, []time.Duration) {
 	t.Helper()
 	var (
 		mu    sync.Mutex
 		wg    sync.WaitGroup
-		seen  = make(map[int64]int, db.many())
+		seen  = make(map[int64]int, many(db))
 		took  []time.Duration
 		first error
 	)
@@ -49,12 +50,12 @@ func drain(t *testing.T, db *database, s *schedule.Schedule, claimers int) (map[
 		})
 	}
 	wg.Wait()
-	must(t, first)
+	place.Must(t, first)
 	return seen, took
 }
 
-func finish(ctx context.Context, db *database, s *schedule.Schedule, tasks []schedule.Task) error {
-	tx, err := db.BeginTx(ctx, db.dialect.TxOptions())
+func finish(ctx context.Context, db *place.Database, s *schedule.Schedule, tasks []schedule.Task) error {
+	tx, err := db.BeginTx(ctx, db.Dialect.TxOptions())
 	if err != nil {
 		return err
 	}
@@ -68,15 +69,15 @@ func finish(ctx context.Context, db *database, s *schedule.Schedule, tasks []sch
 }
 
 // drains checks that all that is due is claimed, each task once.
-func drains(t *testing.T, db *database) {
+func drains(t *testing.T, db *place.Database) {
 	t.Helper()
-	s, err := schedule.New(db.DB, schedule.Config{Prefix: db.prefix})
-	must(t, err)
+	s, err := schedule.New(db.DB, schedule.Config{Prefix: db.Prefix})
+	place.Must(t, err)
 	before, err := s.Counts(t.Context(), queue)
-	must(t, err)
+	place.Must(t, err)
 	began := time.Now()
 	seen, took := drain(t, db, s, 2)
-	if before.Due < int64(db.many())-100 || int64(len(seen)) != before.Due {
+	if before.Due < int64(many(db))-100 || int64(len(seen)) != before.Due {
 		t.Errorf("%d tasks were claimed of %d due, want all", len(seen), before.Due)
 	}
 	for id, n := range seen {

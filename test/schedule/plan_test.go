@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluicegate/sluicegate/internal/schedule"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 const (
@@ -21,8 +22,8 @@ const (
 )
 
 // many is how many tasks are due while plans are looked at.
-func (db *database) many() int {
-	if db.dialect == sqldialect.PostgreSQL || os.Getenv(largeVariable) != "" {
+func many(db *place.Database) int {
+	if db.Dialect == sqldialect.PostgreSQL || os.Getenv(largeVariable) != "" {
 		return 100_000
 	}
 	return 20_000
@@ -31,12 +32,12 @@ func (db *database) many() int {
 // fill inserts by the database: many tasks that are due, nearly all of one
 // target, and an eighth as many for later, which share a group, and as many that
 // are finished.
-func (db *database) fill(tb testing.TB) {
+func fill(tb testing.TB, db *place.Database) {
 	tb.Helper()
 	hash := func(n string) string { return "CAST('hash' || " + n + " AS BLOB)" }
 	big := "BIGINT"
 	series := "(WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < %d) SELECT n FROM s) AS n"
-	switch db.dialect {
+	switch db.Dialect {
 	case sqldialect.PostgreSQL:
 		hash = func(n string) string { return "decode(md5(" + n + "::text), 'hex')" }
 		series = "generate_series(1, %d) AS n(n)"
@@ -47,8 +48,8 @@ func (db *database) fill(tb testing.TB) {
 	}
 	hour := time.Hour.Microseconds()
 	now := time.Now().UnixMicro()
-	db.exec(tb, strings.NewReplacer(
-		"{task}", db.prefix+"task", "{series}", fmt.Sprintf(series, db.many()*5/4), "{hash}", hash("n"), "{group}", hash("0"),
+	db.Do(tb, strings.NewReplacer(
+		"{task}", db.Prefix+"task", "{series}", fmt.Sprintf(series, many(db)*5/4), "{hash}", hash("n"), "{group}", hash("0"),
 		"{past}", fmt.Sprint(now-hour), "{future}", fmt.Sprint(now+hour), "{old}", fmt.Sprint(now-48*hour), "{n}", "CAST(n AS "+big+")",
 	).Replace(`INSERT INTO {task} (queue, target, task_key, status, payload, error, attempts, due_at, claim_at, unique_hash, group_hash, created_at, updated_at, finished_at)
 		SELECT 'park', CASE n % 1000 WHEN 0 THEN 'few' WHEN 1 THEN 'rare' ELSE 'many' END, {n},
@@ -56,22 +57,22 @@ func (db *database) fill(tb testing.TB) {
 		CASE n % 10 WHEN 9 THEN NULL WHEN 4 THEN {future} + {n} ELSE {past} + {n} END,
 		CASE n % 10 WHEN 9 THEN NULL ELSE {hash} END, CASE n % 10 WHEN 4 THEN {group} ELSE NULL END,
 		{past}, {past}, CASE n % 10 WHEN 9 THEN {old} + {n} ELSE 0 END FROM {series}`))
-	db.analyze(tb)
+	analyze(tb, db)
 }
 
-func (db *database) analyze(tb testing.TB) {
+func analyze(tb testing.TB, db *place.Database) {
 	tb.Helper()
 	verb := "ANALYZE "
-	if db.dialect == sqldialect.MySQL {
+	if db.Dialect == sqldialect.MySQL {
 		verb = "ANALYZE TABLE "
 	}
-	db.exec(tb, verb+db.prefix+"task")
+	db.Do(tb, verb+db.Prefix+"task")
 }
 
 // explain returns the plan of a query as text.
-func (db *database) explain(t *testing.T, query string, args []any) string {
+func explain(t *testing.T, db *place.Database, query string, args []any) string {
 	t.Helper()
-	verb := map[sqldialect.Dialect]string{sqldialect.PostgreSQL: "EXPLAIN ", sqldialect.MySQL: "EXPLAIN ", sqldialect.SQLite: "EXPLAIN QUERY PLAN "}[db.dialect]
+	verb := map[sqldialect.Dialect]string{sqldialect.PostgreSQL: "EXPLAIN ", sqldialect.MySQL: "EXPLAIN ", sqldialect.SQLite: "EXPLAIN QUERY PLAN "}[db.Dialect]
 	rows, err := db.QueryContext(t.Context(), verb+query, args...)
 	if err != nil {
 		t.Fatalf("explain %.200s: %v", query, err)
@@ -83,7 +84,7 @@ func text(t *testing.T, rows *sql.Rows) string {
 	t.Helper()
 	defer func() { _ = rows.Close() }()
 	columns, err := rows.Columns()
-	must(t, err)
+	place.Must(t, err)
 	var b strings.Builder
 	for rows.Next() {
 		values := make([]sql.NullString, len(columns))
@@ -91,7 +92,7 @@ func text(t *testing.T, rows *sql.Rows) string {
 		for i := range values {
 			dest[i] = &values[i]
 		}
-		must(t, rows.Scan(dest...))
+		place.Must(t, rows.Scan(dest...))
 		for i, v := range values {
 			if v.Valid {
 				fmt.Fprintf(&b, "%s=%s ", columns[i], v.String)
@@ -99,7 +100,7 @@ func text(t *testing.T, rows *sql.Rows) string {
 		}
 		b.WriteByte('\n')
 	}
-	must(t, rows.Err())
+	place.Must(t, rows.Err())
 	return b.String()
 }
 
@@ -112,16 +113,16 @@ func work(t *testing.T, s *schedule.Schedule) {
 	} {
 		r.Queue, r.Lease = queue, time.Minute
 		tasks, err := s.Claim(ctx, r)
-		must(t, err)
+		place.Must(t, err)
 		if len(tasks) != 20 {
 			t.Fatalf("claimed %d", len(tasks))
 		}
-		must(t, s.Extend(ctx, tasks[0], time.Minute))
-		must(t, s.Settle(ctx, tasks[0], schedule.Outcome{Status: schedule.Done}))
-		must(t, s.Settle(ctx, tasks[1], schedule.Outcome{Status: schedule.Waiting, Delay: time.Hour}))
-		must(t, s.Release(ctx, tasks[2]))
-		must(t, s.Cancel(ctx, tasks[3].ID))
-		must(t, s.RunNow(ctx, tasks[1].ID))
+		place.Must(t, s.Extend(ctx, tasks[0], time.Minute))
+		place.Must(t, s.Settle(ctx, tasks[0], schedule.Outcome{Status: schedule.Done}))
+		place.Must(t, s.Settle(ctx, tasks[1], schedule.Outcome{Status: schedule.Waiting, Delay: time.Hour}))
+		place.Must(t, s.Release(ctx, tasks[2]))
+		place.Must(t, s.Cancel(ctx, tasks[3].ID))
+		place.Must(t, s.RunNow(ctx, tasks[1].ID))
 	}
 	for _, key := range []string{"a", "b"} {
 		added, err := s.Add(ctx, schedule.Spec{Queue: "groups", Target: "t", Key: key, Group: "g", Hold: true})
@@ -130,23 +131,23 @@ func work(t *testing.T, s *schedule.Schedule) {
 		}
 	}
 	head, err := s.Find(ctx, "groups", "t", "a")
-	must(t, err)
-	must(t, s.Settle(ctx, head, schedule.Outcome{Status: schedule.Done}))
+	place.Must(t, err)
+	place.Must(t, s.Settle(ctx, head, schedule.Outcome{Status: schedule.Done}))
 	head, err = s.Get(ctx, head.ID)
-	must(t, err)
+	place.Must(t, err)
 	for _, status := range []schedule.Status{"waiting", "held", "done"} {
 		_, err := s.List(ctx, schedule.Filter{Queue: queue, Status: status, Limit: 50, After: head})
-		must(t, err)
+		place.Must(t, err)
 	}
 	_, err = s.Prune(ctx, schedule.PruneRequest{Queue: queue, OlderThan: time.Hour})
-	must(t, err)
+	place.Must(t, err)
 	wctx, stop := context.WithCancel(ctx)
 	w, err := schedule.NewWorker(s, "groups", func(context.Context, schedule.Task) schedule.Outcome {
 		stop()
 		return schedule.Outcome{Status: schedule.Done}
 	}, schedule.WorkerConfig{})
-	must(t, err)
-	must(t, w.Run(wctx))
+	place.Must(t, err)
+	place.Must(t, w.Run(wctx))
 }
 
 // scans names what in a plan of each database means that more than what was
@@ -174,10 +175,10 @@ func bounded(d sqldialect.Dialect, query, plan string) bool {
 
 // forced returns the plan that PostgreSQL uses from the sixth time on, without
 // knowing the arguments.
-func (db *database) forced(t *testing.T, query string, args []any) string {
+func forced(t *testing.T, db *place.Database, query string, args []any) string {
 	t.Helper()
 	conn, err := db.Conn(t.Context())
-	must(t, err)
+	place.Must(t, err)
 	defer func() { _ = conn.Close() }()
 	literals := make([]string, len(args))
 	for i, a := range args {
@@ -194,33 +195,33 @@ func (db *database) forced(t *testing.T, query string, args []any) string {
 	}
 	for _, q := range []string{"SET plan_cache_mode = force_generic_plan", "PREPARE p AS " + query} {
 		_, err := conn.ExecContext(t.Context(), q)
-		must(t, err)
+		place.Must(t, err)
 	}
 	rows, err := conn.QueryContext(t.Context(), "EXPLAIN EXECUTE p("+strings.Join(literals, ", ")+")")
-	must(t, err)
+	place.Must(t, err)
 	plan := text(t, rows)
 	for _, q := range []string{"DEALLOCATE p", "RESET plan_cache_mode"} {
 		_, err := conn.ExecContext(t.Context(), q)
-		must(t, err)
+		place.Must(t, err)
 	}
 	return plan
 }
 
 // The statements are those that really ran, taken from the driver, by the
 // database's own clock.
-func plans(t *testing.T, db *database) {
+func plans(t *testing.T, db *place.Database) {
 	t.Helper()
 	rec, r := recorded(t, db)
-	s, err := schedule.New(rec, schedule.Config{Prefix: db.prefix, Dialect: db.dialect})
-	must(t, err)
+	s, err := schedule.New(rec, schedule.Config{Prefix: db.Prefix, Dialect: db.Dialect})
+	place.Must(t, err)
 	work(t, s)
-	must(t, rec.Close())
+	place.Must(t, rec.Close())
 	// What the group's statements meet is a large group.
 	var group []byte
-	must(t, db.QueryRowContext(t.Context(), "SELECT group_hash FROM "+db.prefix+"task WHERE group_hash IS NOT NULL LIMIT 1").Scan(&group))
+	place.Must(t, db.QueryRowContext(t.Context(), "SELECT group_hash FROM "+db.Prefix+"task WHERE group_hash IS NOT NULL LIMIT 1").Scan(&group))
 	seen := map[string]int{}
 	for query, args := range r.args {
-		if !strings.Contains(query, db.prefix+"task") || strings.HasPrefix(query, "INSERT") {
+		if !strings.Contains(query, db.Prefix+"task") || strings.HasPrefix(query, "INSERT") {
 			continue
 		}
 		if strings.Contains(query, "group_hash = ") && len(args) == 1 {
@@ -228,16 +229,16 @@ func plans(t *testing.T, db *database) {
 		}
 		verb, _, _ := strings.Cut(query, " ")
 		seen[verb]++
-		plans := []string{db.explain(t, query, args)}
-		if db.dialect == sqldialect.PostgreSQL {
-			plans = append(plans, db.forced(t, query, args))
+		plans := []string{explain(t, db, query, args)}
+		if db.Dialect == sqldialect.PostgreSQL {
+			plans = append(plans, forced(t, db, query, args))
 		}
 		for _, plan := range plans {
-			if !bounded(db.dialect, query, plan) {
+			if !bounded(db.Dialect, query, plan) {
 				t.Errorf("the time does not bound the scan of the index:\n%.3000s\n%s", query, plan)
 			}
-			for _, scan := range scans[db.dialect] {
-				scan = strings.ReplaceAll(scan, "%s", db.prefix)
+			for _, scan := range scans[db.Dialect] {
+				scan = strings.ReplaceAll(scan, "%s", db.Prefix)
 				// Loose steps along the index answer one row a target.
 				if strings.Contains(plan, scan) && !strings.Contains(plan, "Using index for group-by") {
 					t.Errorf("%s:\n%.3000s\n%.200v\n%s", scan, query, args, plan)
@@ -251,8 +252,8 @@ func plans(t *testing.T, db *database) {
 }
 
 func TestAHundredThousandDueTasks(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, db *database) {
-		db.fill(t)
+	place.EachWithSQLite(t, func(t *testing.T, db *place.Database) {
+		fill(t, db)
 		t.Run("no statement scans the table", func(t *testing.T) { plans(t, db) })
 		t.Run("each is claimed once", func(t *testing.T) { drains(t, db) })
 	})

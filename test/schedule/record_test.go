@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 // recorder keeps each statement that was run, with the arguments of one run.
@@ -33,23 +34,23 @@ func (r *recorder) note(query string, args []driver.NamedValue) {
 }
 
 // recorded opens db's server again, behind a driver that records.
-func recorded(t *testing.T, db *database) (*sql.DB, *recorder) {
+func recorded(t *testing.T, db *place.Database) (*sql.DB, *recorder) {
 	t.Helper()
 	r := &recorder{args: map[string][]any{}}
 	var c driver.Connector
 	conns := 8
-	switch db.dialect {
+	switch db.Dialect {
 	case sqldialect.PostgreSQL:
-		cfg, err := pgx.ParseConfig(db.dsn)
-		must(t, err)
+		cfg, err := pgx.ParseConfig(db.DSN)
+		place.Must(t, err)
 		c = stdlib.GetConnector(*cfg)
 	case sqldialect.MySQL:
-		cfg, err := mysql.ParseDSN(db.dsn)
-		must(t, err)
+		cfg, err := mysql.ParseDSN(db.DSN)
+		place.Must(t, err)
 		c, err = mysql.NewConnector(cfg)
-		must(t, err)
+		place.Must(t, err)
 	default:
-		c, conns = named{db.Driver(), db.dsn}, 1
+		c, conns = named{db.Driver(), db.DSN}, 1
 	}
 	again := sql.OpenDB(recording{c, r})
 	again.SetMaxOpenConns(conns)

@@ -8,15 +8,16 @@ import (
 	"time"
 
 	"github.com/sluicegate/sluicegate/internal/schedule"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 // Eight workers, by the database's own clock: each task fails once, and each group
 // is to be worked in the order of adding.
 func TestEightWorkersTryEachTaskOnceForEachDueTimeAndKeepTheOrderOfGroups(t *testing.T) {
 	const groups, each = 20, 4
-	eachDatabase(t, func(t *testing.T, db *database) {
-		s, err := schedule.New(db.DB, schedule.Config{Prefix: db.prefix})
-		must(t, err)
+	place.EachWithSQLite(t, func(t *testing.T, db *place.Database) {
+		s, err := schedule.New(db.DB, schedule.Config{Prefix: db.Prefix})
+		place.Must(t, err)
 		for i := range each {
 			for g := range groups {
 				added, err := s.Add(t.Context(), schedule.Spec{
@@ -51,7 +52,7 @@ func TestEightWorkersTryEachTaskOnceForEachDueTimeAndKeepTheOrderOfGroups(t *tes
 			w, err := schedule.NewWorker(s, queue, handler, schedule.WorkerConfig{
 				Concurrency: 4, PollMin: 5 * time.Millisecond, PollMax: 50 * time.Millisecond, Jitter: schedule.NoJitter,
 			})
-			must(t, err)
+			place.Must(t, err)
 			wg.Go(func() {
 				if err := w.Run(ctx); err != nil {
 					t.Error(err)
@@ -66,14 +67,14 @@ func TestEightWorkersTryEachTaskOnceForEachDueTimeAndKeepTheOrderOfGroups(t *tes
 		for _, key := range calls {
 			var g, i int
 			_, err := fmt.Sscanf(key, "%d-%d", &g, &i)
-			must(t, err)
+			place.Must(t, err)
 			if want := at[fmt.Sprint(g)] / 2; i != want {
 				t.Fatalf("group %d: task %d was called in the place of task %d", g, i, want)
 			}
 			at[fmt.Sprint(g)]++
 		}
 		counts, err := s.Counts(t.Context(), queue)
-		if must(t, err); counts.Of[schedule.Done] != groups*each {
+		if place.Must(t, err); counts.Of[schedule.Done] != groups*each {
 			t.Errorf("%v, want all done", counts.Of)
 		}
 	})

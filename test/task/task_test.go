@@ -11,21 +11,22 @@ import (
 	"time"
 
 	"github.com/sluicegate/sluicegate/handlers/task"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 func (db *database) queue(t *testing.T, cfg task.Config) *task.Queue {
 	t.Helper()
-	cfg.Prefix = db.prefix
+	cfg.Prefix = db.Prefix
 	q, err := task.New(db.DB, "invoice", cfg)
-	must(t, err)
+	place.Must(t, err)
 	return q
 }
 
 // add adds tasks in one transaction.
 func (db *database) add(t *testing.T, q *task.Queue, end func(*sql.Tx) error, specs ...task.Spec) {
 	t.Helper()
-	tx, err := db.BeginTx(t.Context(), db.dialect.TxOptions())
-	must(t, err)
+	tx, err := db.BeginTx(t.Context(), db.Dialect.TxOptions())
+	place.Must(t, err)
 	for _, s := range specs {
 		added, err := q.Add(t.Context(), tx, s)
 		if err != nil || !added {
@@ -33,19 +34,19 @@ func (db *database) add(t *testing.T, q *task.Queue, end func(*sql.Tx) error, sp
 			t.Fatalf("add %q: %v, %v", s.Key, added, err)
 		}
 	}
-	must(t, end(tx))
+	place.Must(t, end(tx))
 }
 
 func (db *database) mark(key string) func(context.Context, *sql.Tx) error {
 	return func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "INSERT INTO "+db.prefix+"sent (item) VALUES ('"+key+"')")
+		_, err := tx.ExecContext(ctx, "INSERT INTO "+db.Prefix+"sent (item) VALUES ('"+key+"')")
 		return err
 	}
 }
 
 func (db *database) sent(t *testing.T) (rows, keys int) {
 	t.Helper()
-	must(t, db.QueryRow("SELECT COUNT(*), COUNT(DISTINCT item) FROM "+db.prefix+"sent").Scan(&rows, &keys))
+	place.Must(t, db.QueryRow("SELECT COUNT(*), COUNT(DISTINCT item) FROM "+db.Prefix+"sent").Scan(&rows, &keys))
 	return rows, keys
 }
 
@@ -147,12 +148,12 @@ func TestWhoIsStaleWritesNothing(t *testing.T) {
 			}
 			return task.Succeeded().And(db.mark(got.Key))
 		})
-		must(t, err)
+		place.Must(t, err)
 		if rows, _ := db.sent(t); rows != 1 {
 			t.Errorf("%d marks, want that of the task which was not cancelled", rows)
 		}
 		list, err := q.List(t.Context(), task.Filter{Status: task.Cancelled})
-		if must(t, err); len(list) != 1 || list[0].Key != "cancelled" {
+		if place.Must(t, err); len(list) != 1 || list[0].Key != "cancelled" {
 			t.Errorf("cancelled are %+v", list)
 		}
 	})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +18,7 @@ import (
 	"github.com/sluicegate/sluicegate/internal/database"
 	"github.com/sluicegate/sluicegate/internal/schema"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 const (
@@ -43,11 +43,8 @@ func mariadb(t *testing.T) *server { t.Helper(); return open(t, "MYSQL_URL", sql
 
 func open(t *testing.T, variable string, d sqldialect.Dialect) *server {
 	t.Helper()
-	url := os.Getenv(variable)
-	if url == "" {
-		t.Skipf("%s is not set: eval \"$(scripts/services env)\"", variable)
-	}
-	s := &server{DB: must(database.Open(url))(t), dialect: d, prefix: "trap_" + strings.ToLower(rand.Text()[:10]) + "_"}
+	url := place.URL(t, variable)
+	s := &server{DB: must(database.Open(url.String()))(t), dialect: d, prefix: "trap_" + strings.ToLower(rand.Text()[:10]) + "_"}
 	t.Cleanup(func() { _ = s.Close() })
 	if _, err := schema.Up(t.Context(), s.DB, d, sqldialect.Names{Prefix: s.prefix}); err != nil {
 		t.Fatal(err)
