@@ -13,10 +13,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/sluicegate/sluicegate"
-	"github.com/sluicegate/sluicegate/internal/idemstore"
 	"github.com/sluicegate/sluicegate/middleware/deadletter"
-	"github.com/sluicegate/sluicegate/middleware/idempotency"
-	"github.com/sluicegate/sluicegate/middleware/idempotency/sqlstore"
 	"github.com/sluicegate/sluicegate/middleware/park"
 	"github.com/sluicegate/sluicegate/middleware/retry"
 )
@@ -306,39 +303,4 @@ func TestAParkConfigurationThatCannotBeKeptIsRefused(t *testing.T) {
 			t.Errorf("want %q, got: %v", want, err)
 		}
 	}
-}
-
-func TestAMessageThatExpiresWhileItIsParkedLeavesNothingBehind(t *testing.T) {
-	cfg := soon()
-	cfg.Retention = time.Hour
-	parking(t, cfg, func(s *shop) {
-		s.publish("order-1", "sluicegate_expires_at", s.begun.Add(90*time.Second).UTC().Format(time.RFC3339Nano))
-		s.after(2*time.Minute + time.Second)
-		if n := len(s.called("order-1")); n != 4 {
-			t.Errorf("%d attempts, want 3 at once and one before it expired", n)
-		}
-		if n := s.seen.count(sluicegate.Expired); n != 1 {
-			t.Errorf("%d expired, want 1", n)
-		}
-		if n := count(s.t, s.db, "SELECT COUNT(*) FROM sluicegate_task WHERE status = 'expired'"); n != 1 || len(s.letters()) != 0 {
-			t.Errorf("%d tasks have expired and there are %d dead letters, want one and none", n, len(s.letters()))
-		}
-		record := sqlRecord(s)
-		if s.cfg.Store != nil {
-			record = s.cfg.Store
-		}
-		key := idemstore.Key{Handler: "stock", ID: "order-1"}
-		if err := record.Transition(s.t.Context(), key, idemstore.Transition{From: []idemstore.State{idemstore.Released}, To: idemstore.Released, Retention: time.Hour}); err != nil {
-			t.Errorf("the record is not released: %v", err)
-		}
-		s.effects(0)
-	})
-}
-
-func sqlRecord(s *shop) idempotency.Store {
-	store, err := sqlstore.New(s.db, sqlstore.Config{})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return store
 }

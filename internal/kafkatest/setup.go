@@ -101,7 +101,7 @@ func (s *Server) options() []string {
 func freePorts(n int) (addrs []string, err error) {
 	var open []net.Listener
 	for range n {
-		l, listenErr := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // returns at once
+		l, listenErr := net.Listen("tcp", "127.0.0.1:0")
 		if listenErr != nil {
 			err = fmt.Errorf("find a port: %w", listenErr)
 			break
