@@ -20,10 +20,12 @@ type summary struct {
 	AlertsSent       int            `json:"alerts_sent"`
 	AlertsSuppressed int            `json:"alerts_suppressed"`
 	ElapsedSeconds   float64        `json:"elapsed_seconds"`
+	HTTPReplayed     int            `json:"http_replayed"`
+	HTTPConflicts    int            `json:"http_conflicts"`
 }
 
 var fields = []string{"orders", "applied", "lost", "duplicated", "redelivered", "deduplicated", "retried", "parked",
-	"dead_lettered", "alerts_sent", "alerts_suppressed", "elapsed_seconds"}
+	"dead_lettered", "alerts_sent", "alerts_suppressed", "elapsed_seconds", "http_replayed", "http_conflicts"}
 
 func TestTheLedgerIsExactOnRealServers(t *testing.T) {
 	for _, c := range []struct{ name, database, idempotency string }{
@@ -77,7 +79,8 @@ func checkSummary(t *testing.T, stdout string) {
 	if s.Orders != 300 || s.Lost != 0 || s.Duplicated != 0 || applied < 4*300-4*s.DeadLettered || len(s.Applied) != 4 {
 		t.Errorf("ledger is %s", last)
 	}
-	if s.Redelivered == 0 || s.Deduplicated == 0 || s.Retried == 0 || s.Parked == 0 || s.DeadLettered == 0 || s.AlertsSent == 0 || s.AlertsSuppressed == 0 {
+	if s.Redelivered == 0 || s.Deduplicated == 0 || s.Retried == 0 || s.Parked == 0 || s.DeadLettered == 0 || s.AlertsSent == 0 || s.AlertsSuppressed == 0 ||
+		s.HTTPReplayed == 0 {
 		t.Errorf("faults that did not strike: %s", last)
 	}
 	t.Log(last)

@@ -127,7 +127,7 @@ func (r *run) do(ctx context.Context) (Summary, error) {
 		return Summary{}, err
 	}
 	r.display.Say("%s: %d orders with seed %d to %s, while things break on purpose", r.name, r.settings.Orders, r.settings.Seed, url)
-	r.client = newClient(url, r.settings.Seed, r.settings.Orders)
+	r.client = newClient(url, r.name, r.plan, r.settings)
 	accepted, placeErr := r.place(ctx)
 	late := r.drained(ctx)
 
@@ -165,9 +165,10 @@ func (r *run) place(ctx context.Context) ([]string, error) {
 	}
 }
 
-// expect adds to facts which orders were meant to be set aside.
+// expect adds to facts which orders were meant to be set aside, and which request
+// each is of: a run asks for every SKU once.
 func (r *run) expect(facts ledger.Facts) ledger.Facts {
-	facts.Poison = map[string]map[string]bool{}
+	facts.Poison, facts.Requests = map[string]map[string]bool{}, facts.SKUs
 	for _, service := range ledger.Services {
 		facts.Poison[service] = map[string]bool{}
 		for id, sku := range facts.SKUs {
@@ -190,6 +191,7 @@ func (r *run) summary(facts ledger.Facts, accepted []string, errs ...error) Summ
 		Orders: report.Orders, Applied: report.Applied, Lost: report.Lost, Duplicated: report.Duplicated,
 		Redelivered: r.deliveries.Redelivered(), Deduplicated: deduplicated, Retried: retried, Parked: parked,
 		AlertsSent: alerts.Sent, AlertsSuppressed: alerts.Suppressed,
+		HTTPReplayed: int(r.client.replayed.Load()), HTTPConflicts: int(r.client.conflicts.Load()),
 		ElapsedSeconds: float64(time.Since(r.begun).Milliseconds()) / 1000,
 		report:         report, seed: r.settings.Seed,
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/node"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/progress"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/settings"
+	"github.com/sluicegate/sluicegate/httpidem"
 	"github.com/sluicegate/sluicegate/internal/batch"
 	"github.com/sluicegate/sluicegate/internal/database"
 	"github.com/sluicegate/sluicegate/middleware/idempotency"
@@ -55,7 +56,8 @@ func TestTheLedgerIsExactUnderEveryFault(t *testing.T) {
 			if !s.Exact() || s.Lost != 0 || s.Duplicated != 0 {
 				t.Fatalf("%+v: %v", s, s.Problems())
 			}
-			if s.Orders != 60 || s.Redelivered == 0 || s.Deduplicated == 0 || s.Retried == 0 || s.Parked == 0 || s.DeadLettered == 0 || s.AlertsSent == 0 || s.AlertsSuppressed == 0 {
+			if s.Orders != 60 || s.Redelivered == 0 || s.Deduplicated == 0 || s.Retried == 0 || s.Parked == 0 || s.DeadLettered == 0 || s.AlertsSent == 0 || s.AlertsSuppressed == 0 ||
+				s.HTTPReplayed == 0 {
 				t.Errorf("faults that did not strike: %+v", s)
 			}
 		})
@@ -89,6 +91,25 @@ func TestAStoreThatForgetsIsFoundOut(t *testing.T) {
 	s := campaign(t, func(c *node.Config) { c.Records = forgetful{memorystore.New()} }, nil)
 	if s.Exact() || s.Duplicated == 0 {
 		t.Errorf("the ledger is said to be exact: %+v", s)
+	}
+}
+
+// forgetfulKeys forgets that a request was there.
+type forgetfulKeys struct{ httpidem.TxStore }
+
+func (forgetfulKeys) ClaimTx(context.Context, httpidem.Tx, idempotency.Claim) (idempotency.Record, error) {
+	return idempotency.Record{Verdict: idempotency.Won, Attempt: 1}, nil
+}
+
+func (forgetfulKeys) ResultTx(context.Context, httpidem.Tx, idempotency.Key, []byte) error {
+	return nil
+}
+
+func TestAGuardThatForgetsIsFoundOut(t *testing.T) {
+	t.Parallel()
+	s := campaign(t, func(c *node.Config) { c.Keys = forgetfulKeys{} }, nil)
+	if s.Exact() || s.Duplicated == 0 || !strings.Contains(strings.Join(s.Problems(), "\n"), "became two orders") {
+		t.Errorf("the ledger is said to be exact: %+v: %v", s, s.Problems())
 	}
 }
 
@@ -133,7 +154,7 @@ func TestTheSummaryHasTheFieldsOfTheContractInOneLine(t *testing.T) {
 		t.Fatalf("%q: %v", b.String(), err)
 	}
 	want := []string{"orders", "applied", "lost", "duplicated", "redelivered", "deduplicated", "retried", "parked",
-		"dead_lettered", "alerts_sent", "alerts_suppressed", "elapsed_seconds"}
+		"dead_lettered", "alerts_sent", "alerts_suppressed", "elapsed_seconds", "http_replayed", "http_conflicts"}
 	for _, w := range want {
 		if _, ok := got[w]; !ok {
 			t.Errorf("%s is missing", w)

@@ -24,6 +24,9 @@ type Summary struct {
 	AlertsSuppressed int64          `json:"alerts_suppressed"` // occurrences that were folded into others
 	ElapsedSeconds   float64        `json:"elapsed_seconds"`
 
+	HTTPReplayed  int `json:"http_replayed"`  // requests that were answered with what an earlier one has done
+	HTTPConflicts int `json:"http_conflicts"` // requests that came while another with their key was at work
+
 	report   ledger.Report
 	seed     uint64
 	problems []string
@@ -59,6 +62,7 @@ func (s Summary) WriteText(w io.Writer) error {
 	}
 	fmt.Fprintf(&b, "\n  %d redelivered, %d of them recognised; %d attempts retried, %d messages parked for later; %d dead letters; %d alerts sent, %d folded into them\n",
 		s.Redelivered, s.Deduplicated, s.Retried, s.Parked, s.DeadLettered, s.AlertsSent, s.AlertsSuppressed)
+	fmt.Fprintf(&b, "  orders: %d requests came twice and were answered with the order that is there, %d met the other one at work\n", s.HTTPReplayed, s.HTTPConflicts)
 	fmt.Fprintf(&b, "  lost %d, duplicated %d, phantom %d", s.Lost, s.Duplicated, s.report.Phantom)
 	if s.Exact() {
 		b.WriteString(": every effect is there once.\n")

@@ -24,13 +24,19 @@ const (
 	Refuse                      // the broker refuses the message, twice
 	Rollback                    // the order is written with its message, and rolled back
 	Ail                         // the handler fails for longer than the attempts at once take, then heals
+	PlaceTwice                  // the customer clicks twice: two requests at once, with one key
+	PlaceAgain                  // the customer's request is cut off, and comes again
 )
 
 // share is how many orders of a thousand a kind hits; at least one of a run.
 var share = map[Kind]int{
 	FailBefore: 40, FailAfter: 40, PanicBefore: 20, PanicAfter: 20, Poison: 12,
 	LoseAck: 40, LoseConfirm: 40, Refuse: 20, Rollback: 30, Ail: 16,
+	PlaceTwice: 40, PlaceAgain: 40,
 }
+
+// kinds are all of them, in the order in which they take their places.
+var kinds = []Kind{Poison, FailBefore, FailAfter, PanicBefore, PanicAfter, LoseAck, LoseConfirm, Refuse, Rollback, Ail, PlaceTwice, PlaceAgain}
 
 // services are drawn from for the kinds that hit one service.
 var services = []string{"payment", "stock", "points", "shipping"}
@@ -50,7 +56,7 @@ type Plan struct {
 // NewPlan draws a plan for a run of so many orders.
 func NewPlan(seed uint64, orders int) Plan {
 	p := Plan{kinds: map[hit][]Kind{}}
-	for _, kind := range []Kind{Poison, FailBefore, FailAfter, PanicBefore, PanicAfter, LoseAck, LoseConfirm, Refuse, Rollback, Ail} {
+	for _, kind := range kinds {
 		// A generator of its own for each kind: another share of one leaves
 		// the others where they are.
 		random := rand.New(rand.NewPCG(seed, uint64(kind)))
@@ -95,6 +101,10 @@ func (p Plan) place(kind Kind, sku string, first int) bool {
 func (p Plan) has(kind Kind, service, sku string) bool {
 	return slices.Contains(p.kinds[hit{service, sku}], kind)
 }
+
+// Hits reports whether kind, which lies outside of services, hits the order of
+// this SKU.
+func (p Plan) Hits(kind Kind, sku string) bool { return p.has(kind, "", sku) }
 
 // Poisoned reports whether a service can never handle the order of this SKU.
 func (p Plan) Poisoned(service, sku string) bool { return p.has(Poison, service, sku) }

@@ -19,6 +19,7 @@ type Facts struct {
 	Accepted []string                   // orders that a client was told are committed; may be nil
 	Orders   map[string]string          // status by id: what is committed
 	SKUs     map[string]string          // SKU by id; not checked
+	Requests map[string]string          // the request that each order is of, by id; nil: not checked
 	Applied  []Entry                    // rows of the ledger
 	Dead     map[string]map[string]bool // orders among the dead letters, by service
 	Poison   map[string]map[string]bool // those that were meant to be there; nil: all of Dead
@@ -59,6 +60,7 @@ func Check(f Facts) Report {
 			r.problem(&r.Lost, "order %s: its client was told that it is committed, and it is not there", id)
 		}
 	}
+	r.checkRequests(f)
 	counts := count(f.Applied)
 	for _, service := range Services {
 		r.Applied[service] = len(counts[service])
@@ -77,6 +79,17 @@ func Check(f Facts) Report {
 	}
 	slices.Sort(r.Problems)
 	return r
+}
+
+// checkRequests finds requests of which there are several orders.
+func (r *Report) checkRequests(f Facts) {
+	seen := map[string]string{}
+	for id, request := range f.Requests {
+		if first, ok := seen[request]; ok {
+			r.problem(&r.Duplicated, "order %s: is of the same request as %s", id, first)
+		}
+		seen[request] = id
+	}
 }
 
 // checkService judges each order at one service.

@@ -28,6 +28,7 @@ import (
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/settings"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/shop"
 	"github.com/sluicegate/sluicegate/forwarder"
+	"github.com/sluicegate/sluicegate/httpidem"
 	"github.com/sluicegate/sluicegate/internal/database"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
 	"github.com/sluicegate/sluicegate/middleware/deadletter"
@@ -48,6 +49,9 @@ type Config struct {
 	NewID func() string
 	// Records keeps the idempotency records. Default: what Settings say.
 	Records idempotency.Store
+	// Keys keeps the Idempotency-Keys of POST /orders. Default: in the orders'
+	// database.
+	Keys httpidem.TxStore
 	// Faults, BreakPublisher and BreakSubscriber inject faults. Default: none.
 	Faults          shop.Faults
 	BreakPublisher  func(fault.Broker) fault.Broker
@@ -78,6 +82,7 @@ type Node struct {
 	store   store
 	box     *forwarder.Outbox
 	shop    *shop.Shop
+	guard   *httpidem.Idempotency // of POST /orders
 	reader  ledger.Reader
 	alerts  *alert.Notifier
 
@@ -133,6 +138,9 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	n.shop = shop.New(shop.Config{
 		DB: n.orders, Dialect: dialect, Outbox: n.box, TopicSuffix: cfg.TopicSuffix, NewID: cfg.NewID, Faults: cfg.Faults,
 	})
+	if n.guard, err = n.newGuard(); err != nil {
+		return nil, err
+	}
 	return n, nil
 }
 
@@ -188,7 +196,7 @@ func (n *Node) API(roles role.Set) http.Handler {
 		return ledger.Check(facts), nil
 	}}
 	if roles.Has(role.API) {
-		cfg.Shop = n.shop
+		cfg.Shop, cfg.Guard = n.shop, n.guard.Middleware
 	}
 	return shop.NewAPI(cfg)
 }
