@@ -22,10 +22,14 @@ type summary struct {
 	ElapsedSeconds   float64        `json:"elapsed_seconds"`
 	HTTPReplayed     int            `json:"http_replayed"`
 	HTTPConflicts    int            `json:"http_conflicts"`
+	MerchantTold     int            `json:"merchant_told"`
+	MerchantMissed   int            `json:"merchant_missed"`
+	Mismatched       int            `json:"mismatched"`
 }
 
 var fields = []string{"orders", "applied", "lost", "duplicated", "redelivered", "deduplicated", "retried", "parked",
-	"dead_lettered", "alerts_sent", "alerts_suppressed", "elapsed_seconds", "http_replayed", "http_conflicts"}
+	"dead_lettered", "alerts_sent", "alerts_suppressed", "elapsed_seconds", "http_replayed", "http_conflicts",
+	"merchant_told", "merchant_posts", "merchant_missed", "merchant_asked", "mismatched"}
 
 func TestTheLedgerIsExactOnRealServers(t *testing.T) {
 	for _, c := range []struct{ name, database, idempotency string }{
@@ -80,7 +84,7 @@ func checkSummary(t *testing.T, stdout string) {
 		t.Errorf("ledger is %s", last)
 	}
 	if s.Redelivered == 0 || s.Deduplicated == 0 || s.Retried == 0 || s.Parked == 0 || s.DeadLettered == 0 || s.AlertsSent == 0 || s.AlertsSuppressed == 0 ||
-		s.HTTPReplayed == 0 {
+		s.HTTPReplayed == 0 || s.MerchantMissed == 0 || s.Mismatched != 0 || s.MerchantTold != s.Applied["payment"] {
 		t.Errorf("faults that did not strike: %s", last)
 	}
 	t.Log(last)

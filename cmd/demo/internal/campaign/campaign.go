@@ -17,6 +17,7 @@ import (
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/fault"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/ledger"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/node"
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/partner"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/progress"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/settings"
 	"github.com/sluicegate/sluicegate/internal/database"
@@ -44,7 +45,10 @@ func runWith(parent context.Context, s settings.Settings, display *progress.Disp
 	}
 	ctx, cancel := context.WithTimeoutCause(parent, s.Deadline, fmt.Errorf("the deadline of %s has passed", s.Deadline))
 	defer cancel()
-	r := newRun(s, display)
+	r, err := newRun(s, display)
+	if err != nil {
+		return Summary{}, err
+	}
 	cfg := r.nodeConfig(source, logger)
 	adjust(&cfg)
 	r.node, err = node.Open(ctx, cfg)
@@ -78,19 +82,25 @@ type run struct {
 	plan       fault.Plan
 	deliveries *fault.Deliveries
 	counts     *counts
+	merchant   *partner.Merchant
 	node       *node.Node
 	client     *client
 }
 
-func newRun(s settings.Settings, display *progress.Display) *run {
+func newRun(s settings.Settings, display *progress.Display) (*run, error) {
 	plan := fault.NewPlan(s.Seed, s.Orders)
+	merchant, err := partner.NewMerchant(plan.Merchant(s.Orders))
+	if err != nil {
+		return nil, err
+	}
 	return &run{
+		merchant: merchant,
 		settings: s, display: display, begun: time.Now(), plan: plan,
 		// Not from the seed: the same run repeated on one database must not
 		// meet its former self.
 		name:       "run" + strings.ToLower(rand.Text()[:10]),
 		deliveries: fault.NewDeliveries(plan), counts: newCounts(),
-	}
+	}, nil
 }
 
 // soon is the schedule of the messages that the attempts at once could not do, in
@@ -112,6 +122,7 @@ func (r *run) nodeConfig(source database.Source, logger *slog.Logger) node.Confi
 		BreakPublisher:  func(b fault.Broker) fault.Broker { return fault.NewPublisher(b, r.plan, r.settings.Orders) },
 		BreakSubscriber: r.deliveries.Subscriber,
 		Observe:         r.counts.observe,
+		Partners:        &node.Partners{Merchant: r.merchant, Hurry: true},
 		Park:            sluicegate.ParkConfig{Policy: soon, PollMax: 200 * time.Millisecond},
 		AlertWait:       time.Second,
 		Logger:          logger,
@@ -169,6 +180,8 @@ func (r *run) place(ctx context.Context) ([]string, error) {
 // each is of: a run asks for every SKU once.
 func (r *run) expect(facts ledger.Facts) ledger.Facts {
 	facts.Poison, facts.Requests = map[string]map[string]bool{}, facts.SKUs
+	heard := r.merchant.Report()
+	facts.Merchant = &heard
 	for _, service := range ledger.Services {
 		facts.Poison[service] = map[string]bool{}
 		for id, sku := range facts.SKUs {
@@ -192,8 +205,9 @@ func (r *run) summary(facts ledger.Facts, accepted []string, errs ...error) Summ
 		Redelivered: r.deliveries.Redelivered(), Deduplicated: deduplicated, Retried: retried, Parked: parked,
 		AlertsSent: alerts.Sent, AlertsSuppressed: alerts.Suppressed,
 		HTTPReplayed: int(r.client.replayed.Load()), HTTPConflicts: int(r.client.conflicts.Load()),
-		ElapsedSeconds: float64(time.Since(r.begun).Milliseconds()) / 1000,
-		report:         report, seed: r.settings.Seed,
+		ElapsedSeconds:  float64(time.Since(r.begun).Milliseconds()) / 1000,
+		merchantSummary: newMerchantSummary(r.merchant.Report()), Mismatched: report.Mismatched,
+		report: report, seed: r.settings.Seed,
 	}
 	for _, n := range report.DeadLettered {
 		s.DeadLettered += n

@@ -3,6 +3,7 @@ package campaign
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"log/slog"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/node"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/progress"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/settings"
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/shop"
 	"github.com/sluicegate/sluicegate/httpidem"
 	"github.com/sluicegate/sluicegate/internal/batch"
 	"github.com/sluicegate/sluicegate/internal/database"
@@ -57,7 +59,7 @@ func TestTheLedgerIsExactUnderEveryFault(t *testing.T) {
 				t.Fatalf("%+v: %v", s, s.Problems())
 			}
 			if s.Orders != 60 || s.Redelivered == 0 || s.Deduplicated == 0 || s.Retried == 0 || s.Parked == 0 || s.DeadLettered == 0 || s.AlertsSent == 0 || s.AlertsSuppressed == 0 ||
-				s.HTTPReplayed == 0 {
+				s.HTTPReplayed == 0 || s.MerchantMissed == 0 || s.MerchantAsked == 0 || s.MerchantTold != s.Applied["payment"] {
 				t.Errorf("faults that did not strike: %+v", s)
 			}
 		})
@@ -113,6 +115,21 @@ func TestAGuardThatForgetsIsFoundOut(t *testing.T) {
 	}
 }
 
+// silent tells the merchant of some orders only.
+type silent struct{ shop.Partners }
+
+func (s silent) Paid(ctx context.Context, tx *sql.Tx, orders []shop.Order) error {
+	return s.Partners.Paid(ctx, tx, orders[1:])
+}
+
+func TestAMerchantWhoIsNotToldIsFoundOut(t *testing.T) {
+	t.Parallel()
+	s := campaign(t, func(c *node.Config) { c.Partners.Break = func(p shop.Partners) shop.Partners { return silent{p} } }, nil)
+	if s.Exact() || s.Mismatched == 0 || s.Lost != 0 {
+		t.Errorf("the ledger is said to be exact: %+v: %v", s, s.Problems())
+	}
+}
+
 // liar says that everything was published, and drops some of it.
 type liar struct {
 	fault.Broker
@@ -154,7 +171,8 @@ func TestTheSummaryHasTheFieldsOfTheContractInOneLine(t *testing.T) {
 		t.Fatalf("%q: %v", b.String(), err)
 	}
 	want := []string{"orders", "applied", "lost", "duplicated", "redelivered", "deduplicated", "retried", "parked",
-		"dead_lettered", "alerts_sent", "alerts_suppressed", "elapsed_seconds", "http_replayed", "http_conflicts"}
+		"dead_lettered", "alerts_sent", "alerts_suppressed", "elapsed_seconds", "http_replayed", "http_conflicts",
+		"merchant_told", "merchant_posts", "merchant_missed", "merchant_asked", "mismatched"}
 	for _, w := range want {
 		if _, ok := got[w]; !ok {
 			t.Errorf("%s is missing", w)

@@ -26,6 +26,8 @@ type Summary struct {
 
 	HTTPReplayed  int `json:"http_replayed"`  // requests that were answered with what an earlier one has done
 	HTTPConflicts int `json:"http_conflicts"` // requests that came while another with their key was at work
+	merchantSummary
+	Mismatched int `json:"mismatched"` // what partners know and should not, or should and do not
 
 	report   ledger.Report
 	seed     uint64
@@ -63,7 +65,8 @@ func (s Summary) WriteText(w io.Writer) error {
 	fmt.Fprintf(&b, "\n  %d redelivered, %d of them recognised; %d attempts retried, %d messages parked for later; %d dead letters; %d alerts sent, %d folded into them\n",
 		s.Redelivered, s.Deduplicated, s.Retried, s.Parked, s.DeadLettered, s.AlertsSent, s.AlertsSuppressed)
 	fmt.Fprintf(&b, "  orders: %d requests came twice and were answered with the order that is there, %d met the other one at work\n", s.HTTPReplayed, s.HTTPConflicts)
-	fmt.Fprintf(&b, "  lost %d, duplicated %d, phantom %d", s.Lost, s.Duplicated, s.report.Phantom)
+	fmt.Fprintf(&b, "  merchant: knows of %d payments from %d requests, %d of which met nobody; asked for %d when it was back\n", s.MerchantTold, s.MerchantPosts, s.MerchantMissed, s.MerchantAsked)
+	fmt.Fprintf(&b, "  lost %d, duplicated %d, phantom %d, mismatched %d", s.Lost, s.Duplicated, s.report.Phantom, s.Mismatched)
 	if s.Exact() {
 		b.WriteString(": every effect is there once.\n")
 	} else {

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/node"
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/partner"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/role"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/settings"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/shop"
@@ -60,10 +61,15 @@ func (p program) serve(c *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
+	merchant, err := partner.NewMerchant(partner.MerchantConfig{})
+	if err != nil {
+		return err
+	}
 	ctx, stop := context.WithCancel(c.Context())
 	defer stop()
 	n, err := node.Open(ctx, node.Config{
 		Settings: s, Database: source, Consumer: consumer + s.TopicSuffix, TopicSuffix: s.TopicSuffix, Logger: logger,
+		Partners: &node.Partners{Merchant: merchant},
 		IDPrefix: idPrefix, NewID: func() string { return idPrefix + uuid.Must(uuid.NewV7()).String() },
 	})
 	if err != nil {

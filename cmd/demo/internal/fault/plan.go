@@ -50,12 +50,13 @@ type hit struct{ service, sku string }
 
 // Plan says what breaks.
 type Plan struct {
+	seed  uint64
 	kinds map[hit][]Kind
 }
 
 // NewPlan draws a plan for a run of so many orders.
 func NewPlan(seed uint64, orders int) Plan {
-	p := Plan{kinds: map[hit][]Kind{}}
+	p := Plan{seed: seed, kinds: map[hit][]Kind{}}
 	for _, kind := range kinds {
 		// A generator of its own for each kind: another share of one leaves
 		// the others where they are.

@@ -6,6 +6,8 @@ package ledger
 import (
 	"fmt"
 	"slices"
+
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/partner"
 )
 
 // Payment is the service that the others wait for.
@@ -19,6 +21,7 @@ type Facts struct {
 	Accepted []string                   // orders that a client was told are committed; may be nil
 	Orders   map[string]string          // status by id: what is committed
 	SKUs     map[string]string          // SKU by id; not checked
+	Merchant *partner.MerchantReport    // what the merchant knows; nil: not checked
 	Requests map[string]string          // the request that each order is of, by id; nil: not checked
 	Applied  []Entry                    // rows of the ledger
 	Dead     map[string]map[string]bool // orders among the dead letters, by service
@@ -37,11 +40,15 @@ type Report struct {
 	Duplicated   int            `json:"duplicated"`    // effects beyond the first
 	Phantom      int            `json:"phantom"`       // effects without a committed cause, or of a failed handler
 
+	Mismatched int `json:"mismatched,omitempty"` // what partners know and should not, or should and do not
+
 	Problems []string `json:"problems,omitempty"` // the first of each kind
 }
 
 // Exact reports whether every effect is there once.
-func (r *Report) Exact() bool { return r.Lost == 0 && r.Duplicated == 0 && r.Phantom == 0 }
+func (r *Report) Exact() bool {
+	return r.Lost == 0 && r.Duplicated == 0 && r.Phantom == 0 && r.Mismatched == 0
+}
 
 const maxProblems = 20
 
@@ -77,6 +84,7 @@ func Check(f Facts) Report {
 			r.problem(&r.Phantom, "order %s: its status is %s, and payment was applied %d times", id, status, counts[Payment][id])
 		}
 	}
+	r.checkMerchant(f.Merchant, counts[Payment])
 	slices.Sort(r.Problems)
 	return r
 }

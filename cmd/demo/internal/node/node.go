@@ -56,6 +56,8 @@ type Config struct {
 	Faults          shop.Faults
 	BreakPublisher  func(fault.Broker) fault.Broker
 	BreakSubscriber func(service string, sub message.Subscriber, caps broker.Capabilities) message.Subscriber
+	// Partners are those that the shop works with. Default: nobody.
+	Partners *Partners
 	// Observe is told what the stacks do. Default: nobody.
 	Observe func(sluicegate.Event)
 	// Throughput carries messages in few large batches, up to 50 ms later, and
@@ -85,6 +87,8 @@ type Node struct {
 	guard   *httpidem.Idempotency // of POST /orders
 	reader  ledger.Reader
 	alerts  *alert.Notifier
+
+	partners *partners // or nil
 
 	prepared atomic.Bool
 	roles    sync.Map // names of the roles that have ended by themselves
@@ -135,8 +139,12 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if n.alerts, err = alert.New(channel, alert.Config{GroupBy: []string{"name"}, GroupWait: cfg.AlertWait, Logger: cfg.Logger}); err != nil {
 		return nil, err
 	}
+	if err := n.openPartners(ctx); err != nil {
+		return nil, err
+	}
 	n.shop = shop.New(shop.Config{
 		DB: n.orders, Dialect: dialect, Outbox: n.box, TopicSuffix: cfg.TopicSuffix, NewID: cfg.NewID, Faults: cfg.Faults,
+		Partners: n.partners.forShop(),
 	})
 	if n.guard, err = n.newGuard(); err != nil {
 		return nil, err
@@ -219,7 +227,7 @@ func (n *Node) Alerts() alert.Stats { return n.alerts.Stats() }
 
 // Close lets go of everything, in the order in which nothing is missed.
 func (n *Node) Close() error {
-	var errs []error
+	errs := []error{n.partners.close()}
 	if n.brokers != nil {
 		errs = append(errs, n.brokers.Close())
 	}

@@ -62,17 +62,15 @@ func (n *Node) start(ctx context.Context, roles, group role.Set) (stop func() er
 		if !roles.Has(r) {
 			continue
 		}
-		run := func(ctx context.Context) error { return n.serve(ctx, services[string(r)]) }
-		if r == role.Relay {
-			run = func(ctx context.Context) error { return n.box.Relay(ctx, n.pub) }
+		for _, p := range n.parts(r, services) {
+			all.Go(func() {
+				if err := n.supervise(ctx, p.name, p.run); err != nil {
+					mu.Lock()
+					defer mu.Unlock()
+					errs = append(errs, fmt.Errorf("%s: %w", p.name, err))
+				}
+			})
 		}
-		all.Go(func() {
-			if err := n.supervise(ctx, string(r), run); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				errs = append(errs, fmt.Errorf("%s: %w", r, err))
-			}
-		})
 	}
 	return func() error {
 		cancel()
@@ -81,7 +79,20 @@ func (n *Node) start(ctx context.Context, roles, group role.Set) (stop func() er
 	}
 }
 
-// supervise runs one role, again after a pause where it ends by itself. Its
+// parts are what a role runs: its service, and what works for it.
+func (n *Node) parts(r role.Role, services map[string]shop.Service) []part {
+	service := part{string(r), func(ctx context.Context) error { return n.serve(ctx, services[string(r)]) }}
+	switch r {
+	case role.Relay:
+		return []part{{string(r), func(ctx context.Context) error { return n.box.Relay(ctx, n.pub) }}}
+	case role.Payment:
+		return append(n.partners.merchantParts(), service)
+	default:
+		return []part{service}
+	}
+}
+
+// supervise runs one part of a role, again after a pause where it ends by itself. Its
 // error is that of the stop.
 func (n *Node) supervise(ctx context.Context, name string, run func(context.Context) error) error {
 	for pause := 500 * time.Millisecond; ; pause = min(2*pause, 15*time.Second) {
@@ -157,6 +168,9 @@ func (n *Node) observe(service shop.Service) func(sluicegate.Event) {
 	return func(e sluicegate.Event) {
 		if n.cfg.Observe != nil {
 			n.cfg.Observe(e)
+		}
+		if e.Kind == sluicegate.Handled {
+			n.partners.wake(service.Name)
 		}
 		if e.Kind == sluicegate.Handled && service.Output != "" {
 			n.box.Wake() // the output is committed: no need for the relay to wait until it looks

@@ -39,10 +39,13 @@ func (s *Shop) Services() map[string]Service {
 	return out
 }
 
-// pay sets the orders paid and tells so.
+// pay sets the orders paid, and tells the services and the merchant so.
 func (s *Shop) pay(ctx context.Context, tx *sql.Tx, msgs []*message.Message) ([]*message.Message, error) {
 	orders, err := s.act(ctx, tx, payment, msgs, func(orders []Order) error {
-		return s.setPaid(ctx, tx, orders)
+		if err := s.setPaid(ctx, tx, orders); err != nil {
+			return err
+		}
+		return s.cfg.Partners.Paid(ctx, tx, orders)
 	})
 	if err != nil {
 		return nil, err

@@ -28,6 +28,8 @@ type Config struct {
 	NewID func() string
 	// Faults are asked on the way. Default: none.
 	Faults Faults
+	// Partners are told on the way. Default: nobody.
+	Partners Partners
 }
 
 // Faults break things on purpose: each may return an error, or panic.
@@ -53,6 +55,9 @@ func New(cfg Config) *Shop {
 	}
 	if cfg.Faults == nil {
 		cfg.Faults = noFaults{}
+	}
+	if cfg.Partners == nil {
+		cfg.Partners = nobody{}
 	}
 	t := Topics(cfg.TopicSuffix)
 	return &Shop{
