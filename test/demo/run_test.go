@@ -25,11 +25,13 @@ type summary struct {
 	MerchantTold     int            `json:"merchant_told"`
 	MerchantMissed   int            `json:"merchant_missed"`
 	Mismatched       int            `json:"mismatched"`
+	CallsEnded       int            `json:"calls_ended"`
 }
 
 var fields = []string{"orders", "applied", "lost", "duplicated", "redelivered", "deduplicated", "retried", "parked",
 	"dead_lettered", "alerts_sent", "alerts_suppressed", "elapsed_seconds", "http_replayed", "http_conflicts",
-	"merchant_told", "merchant_posts", "merchant_missed", "merchant_asked", "mismatched"}
+	"merchant_told", "merchant_posts", "merchant_missed", "merchant_asked", "mismatched",
+	"calls_ended", "calls_sent", "callbacks_applied", "callbacks_parked", "callbacks_late", "callbacks_forged"}
 
 func TestTheLedgerIsExactOnRealServers(t *testing.T) {
 	for _, c := range []struct{ name, database, idempotency string }{
@@ -84,7 +86,7 @@ func checkSummary(t *testing.T, stdout string) {
 		t.Errorf("ledger is %s", last)
 	}
 	if s.Redelivered == 0 || s.Deduplicated == 0 || s.Retried == 0 || s.Parked == 0 || s.DeadLettered == 0 || s.AlertsSent == 0 || s.AlertsSuppressed == 0 ||
-		s.HTTPReplayed == 0 || s.MerchantMissed == 0 || s.Mismatched != 0 || s.MerchantTold != s.Applied["payment"] {
+		s.HTTPReplayed == 0 || s.MerchantMissed == 0 || s.Mismatched != 0 || s.MerchantTold != s.Applied["payment"] || s.CallsEnded != s.Applied["shipping"] {
 		t.Errorf("faults that did not strike: %s", last)
 	}
 	t.Log(last)

@@ -83,6 +83,7 @@ type run struct {
 	deliveries *fault.Deliveries
 	counts     *counts
 	merchant   *partner.Merchant
+	courier    *partner.Courier
 	node       *node.Node
 	client     *client
 }
@@ -93,8 +94,12 @@ func newRun(s settings.Settings, display *progress.Display) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
+	courier, err := partner.NewCourier(plan.Courier())
+	if err != nil {
+		return nil, err
+	}
 	return &run{
-		merchant: merchant,
+		merchant: merchant, courier: courier,
 		settings: s, display: display, begun: time.Now(), plan: plan,
 		// Not from the seed: the same run repeated on one database must not
 		// meet its former self.
@@ -122,7 +127,7 @@ func (r *run) nodeConfig(source database.Source, logger *slog.Logger) node.Confi
 		BreakPublisher:  func(b fault.Broker) fault.Broker { return fault.NewPublisher(b, r.plan, r.settings.Orders) },
 		BreakSubscriber: r.deliveries.Subscriber,
 		Observe:         r.counts.observe,
-		Partners:        &node.Partners{Merchant: r.merchant, Hurry: true},
+		Partners:        &node.Partners{Merchant: r.merchant, Courier: r.courier, Hurry: true},
 		Park:            sluicegate.ParkConfig{Policy: soon, PollMax: 200 * time.Millisecond},
 		AlertWait:       time.Second,
 		Logger:          logger,
@@ -180,8 +185,8 @@ func (r *run) place(ctx context.Context) ([]string, error) {
 // each is of: a run asks for every SKU once.
 func (r *run) expect(facts ledger.Facts) ledger.Facts {
 	facts.Poison, facts.Requests = map[string]map[string]bool{}, facts.SKUs
-	heard := r.merchant.Report()
-	facts.Merchant = &heard
+	heard, booked := r.merchant.Report(), r.courier.Report()
+	facts.Merchant, facts.Courier = &heard, &booked
 	for _, service := range ledger.Services {
 		facts.Poison[service] = map[string]bool{}
 		for id, sku := range facts.SKUs {
@@ -206,7 +211,7 @@ func (r *run) summary(facts ledger.Facts, accepted []string, errs ...error) Summ
 		AlertsSent: alerts.Sent, AlertsSuppressed: alerts.Suppressed,
 		HTTPReplayed: int(r.client.replayed.Load()), HTTPConflicts: int(r.client.conflicts.Load()),
 		ElapsedSeconds:  float64(time.Since(r.begun).Milliseconds()) / 1000,
-		merchantSummary: newMerchantSummary(r.merchant.Report()), Mismatched: report.Mismatched,
+		merchantSummary: newMerchantSummary(r.merchant.Report()), courierSummary: newCourierSummary(r.courier.Report(), facts.Parcels), Mismatched: report.Mismatched,
 		report: report, seed: r.settings.Seed,
 	}
 	for _, n := range report.DeadLettered {

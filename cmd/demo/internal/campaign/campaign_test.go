@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"log/slog"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -59,7 +60,8 @@ func TestTheLedgerIsExactUnderEveryFault(t *testing.T) {
 				t.Fatalf("%+v: %v", s, s.Problems())
 			}
 			if s.Orders != 60 || s.Redelivered == 0 || s.Deduplicated == 0 || s.Retried == 0 || s.Parked == 0 || s.DeadLettered == 0 || s.AlertsSent == 0 || s.AlertsSuppressed == 0 ||
-				s.HTTPReplayed == 0 || s.MerchantMissed == 0 || s.MerchantAsked == 0 || s.MerchantTold != s.Applied["payment"] {
+				s.HTTPReplayed == 0 || s.MerchantMissed == 0 || s.MerchantAsked == 0 || s.MerchantTold != s.Applied["payment"] ||
+				s.CallsEnded != s.Applied["shipping"] || s.CallbacksApplied == 0 || s.CallbacksLate == 0 || s.CallbacksForged == 0 {
 				t.Errorf("faults that did not strike: %+v", s)
 			}
 		})
@@ -115,18 +117,40 @@ func TestAGuardThatForgetsIsFoundOut(t *testing.T) {
 	}
 }
 
-// silent tells the merchant of some orders only.
-type silent struct{ shop.Partners }
-
-func (s silent) Paid(ctx context.Context, tx *sql.Tx, orders []shop.Order) error {
-	return s.Partners.Paid(ctx, tx, orders[1:])
+// silent leaves some orders out of what partners are told.
+type silent struct {
+	shop.Partners
+	paid, shipped int // how many of each transaction
 }
 
-func TestAMerchantWhoIsNotToldIsFoundOut(t *testing.T) {
+func (s silent) Paid(ctx context.Context, tx *sql.Tx, orders []shop.Order) error {
+	return s.Partners.Paid(ctx, tx, orders[s.paid:])
+}
+
+func (s silent) Shipped(ctx context.Context, tx *sql.Tx, orders []shop.Order) error {
+	return s.Partners.Shipped(ctx, tx, orders[s.shipped:])
+}
+
+func TestPartnersThatDoNotKnowWhatTheyShouldAreFoundOut(t *testing.T) {
 	t.Parallel()
-	s := campaign(t, func(c *node.Config) { c.Partners.Break = func(p shop.Partners) shop.Partners { return silent{p} } }, nil)
-	if s.Exact() || s.Mismatched == 0 || s.Lost != 0 {
-		t.Errorf("the ledger is said to be exact: %+v: %v", s, s.Problems())
+	for want, adjust := range map[string]func(*node.Config){
+		"it is paid, and the merchant does not know": func(c *node.Config) {
+			c.Partners.Break = func(p shop.Partners) shop.Partners { return silent{Partners: p, paid: 1} }
+		},
+		"it is shipped, and no result of the courier": func(c *node.Config) {
+			c.Partners.Break = func(p shop.Partners) shop.Partners { return silent{Partners: p, shipped: 1} }
+		},
+		`noted is failed "stolen"`: func(c *node.Config) {
+			c.Partners.Verify = func(*http.Request, []byte) error { return nil }
+		},
+	} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			s := campaign(t, adjust, nil)
+			if s.Exact() || s.Mismatched == 0 || s.Lost != 0 || !strings.Contains(strings.Join(s.Problems(), "\n"), want) {
+				t.Errorf("the ledger is said to be exact: %+v: %v", s, s.Problems())
+			}
+		})
 	}
 }
 
@@ -172,7 +196,8 @@ func TestTheSummaryHasTheFieldsOfTheContractInOneLine(t *testing.T) {
 	}
 	want := []string{"orders", "applied", "lost", "duplicated", "redelivered", "deduplicated", "retried", "parked",
 		"dead_lettered", "alerts_sent", "alerts_suppressed", "elapsed_seconds", "http_replayed", "http_conflicts",
-		"merchant_told", "merchant_posts", "merchant_missed", "merchant_asked", "mismatched"}
+		"merchant_told", "merchant_posts", "merchant_missed", "merchant_asked", "mismatched",
+		"calls_ended", "calls_sent", "callbacks_applied", "callbacks_parked", "callbacks_late", "callbacks_forged"}
 	for _, w := range want {
 		if _, ok := got[w]; !ok {
 			t.Errorf("%s is missing", w)

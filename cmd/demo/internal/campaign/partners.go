@@ -1,6 +1,9 @@
 package campaign
 
-import "github.com/sluicegate/sluicegate/cmd/demo/internal/partner"
+import (
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/ledger"
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/partner"
+)
 
 // merchantSummary is what became of the notifications.
 type merchantSummary struct {
@@ -18,4 +21,21 @@ func newMerchantSummary(m partner.MerchantReport) merchantSummary {
 		}
 	}
 	return s
+}
+
+// courierSummary is what became of the calls.
+type courierSummary struct {
+	CallsEnded       int `json:"calls_ended"`       // parcels whose result the shop has noted
+	CallsSent        int `json:"calls_sent"`        // requests that the courier got for them
+	CallbacksApplied int `json:"callbacks_applied"` // callbacks that brought the result; the others were asked for
+	CallbacksParked  int `json:"callbacks_parked"`  // callbacks that were there before their call
+	CallbacksLate    int `json:"callbacks_late"`    // callbacks that came twice, or when the result was known
+	CallbacksForged  int `json:"callbacks_forged"`  // callbacks that were not the courier's
+}
+
+func newCourierSummary(c partner.CourierReport, noted []ledger.Parcel) courierSummary {
+	return courierSummary{
+		CallsEnded: len(noted), CallsSent: c.Requests, CallbacksApplied: c.Callbacks["applied"], CallbacksParked: c.Callbacks["parked"],
+		CallbacksLate: c.Callbacks["repeated"] + c.Callbacks["late"] + c.Callbacks["contradicted"], CallbacksForged: c.Callbacks["401"],
+	}
 }

@@ -65,11 +65,15 @@ func (p program) serve(c *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
+	courier, err := partner.NewCourier(partner.CourierConfig{})
+	if err != nil {
+		return err
+	}
 	ctx, stop := context.WithCancel(c.Context())
 	defer stop()
 	n, err := node.Open(ctx, node.Config{
 		Settings: s, Database: source, Consumer: consumer + s.TopicSuffix, TopicSuffix: s.TopicSuffix, Logger: logger,
-		Partners: &node.Partners{Merchant: merchant},
+		Partners: &node.Partners{Merchant: merchant, Courier: courier},
 		IDPrefix: idPrefix, NewID: func() string { return idPrefix + uuid.Must(uuid.NewV7()).String() },
 	})
 	if err != nil {

@@ -22,6 +22,8 @@ type Facts struct {
 	Orders   map[string]string          // status by id: what is committed
 	SKUs     map[string]string          // SKU by id; not checked
 	Merchant *partner.MerchantReport    // what the merchant knows; nil: not checked
+	Courier  *partner.CourierReport     // what the courier knows; nil: not checked
+	Parcels  []Parcel                   // rows of the table parcels
 	Requests map[string]string          // the request that each order is of, by id; nil: not checked
 	Applied  []Entry                    // rows of the ledger
 	Dead     map[string]map[string]bool // orders among the dead letters, by service
@@ -30,6 +32,9 @@ type Facts struct {
 
 // Entry is a row of the ledger.
 type Entry struct{ Service, Order string }
+
+// Parcel is a row of the table parcels.
+type Parcel struct{ Order, Status, Tracking string }
 
 // Report is what the check found.
 type Report struct {
@@ -85,6 +90,7 @@ func Check(f Facts) Report {
 		}
 	}
 	r.checkMerchant(f.Merchant, counts[Payment])
+	r.checkCourier(f, counts[shipping])
 	slices.Sort(r.Problems)
 	return r
 }

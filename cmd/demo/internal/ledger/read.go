@@ -43,6 +43,12 @@ func (r Reader) Read(ctx context.Context) (Facts, error) {
 	if err != nil {
 		return Facts{}, fmt.Errorf("read orders: %w", err)
 	}
+	err = r.each(ctx, tx, "SELECT order_id, status, tracking FROM parcels WHERE order_id LIKE ?", func(id, status, tracking string) {
+		f.Parcels = append(f.Parcels, Parcel{id, status, tracking})
+	})
+	if err != nil {
+		return Facts{}, fmt.Errorf("read parcels: %w", err)
+	}
 	return f, nil
 }
 

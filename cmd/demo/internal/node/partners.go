@@ -7,7 +7,9 @@ import (
 	"net/http"
 
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/partner"
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/role"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/shop"
+	"github.com/sluicegate/sluicegate/handlers/callback"
 	"github.com/sluicegate/sluicegate/handlers/notify"
 )
 
@@ -15,8 +17,11 @@ import (
 // that has to do with them.
 type Partners struct {
 	Merchant *partner.Merchant // of payment
+	Courier  *partner.Courier  // of shipping
 	// Hurry has everything be tried again within a second, in place of minutes.
 	Hurry bool
+	// Verify takes the place of the look at a callback's signature. Default: none does.
+	Verify func(r *http.Request, body []byte) error
 	// Break stands between the shop and what it tells. Default: nothing.
 	Break func(shop.Partners) shop.Partners
 }
@@ -28,6 +33,8 @@ type partners struct {
 	door     *door
 	token    string // the merchant's access to its notifications
 	notifier *notify.Notifier
+	caller   *callback.Caller
+	client   *http.Client // to the courier
 }
 
 // openPartners opens the door and connects to nothing.
@@ -36,15 +43,22 @@ func (n *Node) openPartners(ctx context.Context) (err error) {
 		return nil
 	}
 	p := &partners{cfg: *n.cfg.Partners, consumer: n.cfg.Consumer, token: rand.Text()}
+	p.client = p.toDoor()
 	if p.notifier, err = notify.New(n.db, n.notifyConfig()); err != nil {
+		return err
+	}
+	if p.caller, err = callback.New(n.db, n.box, n.callbackConfig(p)); err != nil {
 		return err
 	}
 	mux := http.NewServeMux()
 	mux.Handle("POST /merchant", p.cfg.Merchant)
 	mux.Handle("/partners/", http.StripPrefix("/partners", p.notifier.Endpoint()))
+	mux.Handle("/courier/", p.cfg.Courier)
+	mux.Handle("/callbacks/courier", p.caller)
 	if p.door, err = openDoor(ctx, mux); err != nil {
 		return err
 	}
+	p.cfg.Courier.CallsBackAt(p.door.url + "/callbacks/courier")
 	n.partners = p
 	return nil
 }
@@ -62,12 +76,14 @@ func (p *partners) forShop() shop.Partners {
 
 // wake has what a service has committed go out at once.
 func (p *partners) wake(service string) {
-	if p != nil && service == payment {
+	switch {
+	case p == nil:
+	case service == string(role.Payment):
 		p.notifier.Wake()
+	case service == string(role.Shipping):
+		p.caller.Wake()
 	}
 }
-
-const payment = "payment"
 
 // merchant is what the merchant is called: one for each shop on a database.
 func (p *partners) merchant() string { return p.consumer + "-merchant" }
@@ -76,7 +92,9 @@ func (p *partners) close() error {
 	if p == nil {
 		return nil
 	}
-	return p.door.close()
+	err := p.door.close()
+	p.client.CloseIdleConnections()
+	return err
 }
 
 // PartnersIdle reports whether nobody is still to be told of anything.
@@ -89,7 +107,10 @@ func (n *Node) PartnersIdle(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("count notifications: %w", err)
 	}
-	return told[notify.Waiting]+told[notify.Held] == 0, nil
+	if told[notify.Waiting]+told[notify.Held] > 0 {
+		return false, nil
+	}
+	return n.booked(ctx)
 }
 
 // part is something that a role runs.

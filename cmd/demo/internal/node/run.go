@@ -81,12 +81,20 @@ func (n *Node) start(ctx context.Context, roles, group role.Set) (stop func() er
 
 // parts are what a role runs: its service, and what works for it.
 func (n *Node) parts(r role.Role, services map[string]shop.Service) []part {
-	service := part{string(r), func(ctx context.Context) error { return n.serve(ctx, services[string(r)]) }}
+	serves := func(name string) part {
+		return part{name, func(ctx context.Context) error { return n.serve(ctx, services[name]) }}
+	}
+	service := serves(string(r))
 	switch r {
 	case role.Relay:
 		return []part{{string(r), func(ctx context.Context) error { return n.box.Relay(ctx, n.pub) }}}
 	case role.Payment:
 		return append(n.partners.merchantParts(), service)
+	case role.Shipping:
+		if n.partners == nil {
+			return []part{service}
+		}
+		return append(n.partners.courierParts(), service, serves(shop.Parcels))
 	default:
 		return []part{service}
 	}

@@ -103,7 +103,7 @@ func (s *Shop) write(ctx context.Context, tx forwarder.Executor, o Order) error 
 	if err != nil {
 		return err
 	}
-	if err := s.cfg.Outbox.Publish(ctx, tx, s.placed, msg); err != nil {
+	if err := s.cfg.Outbox.Publish(ctx, tx, s.topics.Placed, msg); err != nil {
 		return fmt.Errorf("publish order: %w", err)
 	}
 	return nil

@@ -43,9 +43,9 @@ type Faults interface {
 
 // Shop places orders and handles them. It is safe for concurrent use.
 type Shop struct {
-	cfg          Config
-	placed, paid string // topics
-	insert       string // the statement of an order
+	cfg    Config
+	topics TopicNames
+	insert string // the statement of an order
 }
 
 // New returns a shop.
@@ -59,19 +59,21 @@ func New(cfg Config) *Shop {
 	if cfg.Partners == nil {
 		cfg.Partners = nobody{}
 	}
-	t := Topics(cfg.TopicSuffix)
 	return &Shop{
-		cfg: cfg, placed: t.Placed, paid: t.Paid,
+		cfg: cfg, topics: Topics(cfg.TopicSuffix),
 		insert: cfg.Dialect.Bind("INSERT INTO orders (id, customer, sku, quantity, amount, status, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)"),
 	}
 }
 
 // TopicNames are the topics of a shop.
-type TopicNames struct{ Placed, Paid string }
+type TopicNames struct{ Placed, Paid, Parcels string }
+
+// All are their names.
+func (t TopicNames) All() []string { return []string{t.Placed, t.Paid, t.Parcels} }
 
 // Topics returns the topics of the shop with this suffix.
 func Topics(suffix string) TopicNames {
-	return TopicNames{Placed: "orders.placed" + suffix, Paid: "orders.paid" + suffix}
+	return TopicNames{Placed: "orders.placed" + suffix, Paid: "orders.paid" + suffix, Parcels: "parcels.booked" + suffix}
 }
 
 type noFaults struct{}
