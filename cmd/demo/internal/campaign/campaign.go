@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/partner"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/progress"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/settings"
+	"github.com/sluicegate/sluicegate/handlers/objectsync/dirstore"
 	"github.com/sluicegate/sluicegate/internal/database"
 	"github.com/sluicegate/sluicegate/middleware/park"
 )
@@ -45,10 +47,21 @@ func runWith(parent context.Context, s settings.Settings, display *progress.Disp
 	}
 	ctx, cancel := context.WithTimeoutCause(parent, s.Deadline, fmt.Errorf("the deadline of %s has passed", s.Deadline))
 	defer cancel()
+	folder, err := os.MkdirTemp("", "sluicegate-pages-")
+	if err != nil {
+		return Summary{}, fmt.Errorf("make folder of pages: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	pages, err := dirstore.New(folder)
+	if err != nil {
+		return Summary{}, err
+	}
+	defer func() { err = errors.Join(err, pages.Close()) }()
 	r, err := newRun(s, display)
 	if err != nil {
 		return Summary{}, err
 	}
+	r.folder, r.store = folder, fault.NewStore(pages, r.plan)
 	cfg := r.nodeConfig(source, logger)
 	adjust(&cfg)
 	r.node, err = node.Open(ctx, cfg)
@@ -84,6 +97,8 @@ type run struct {
 	counts     *counts
 	merchant   *partner.Merchant
 	courier    *partner.Courier
+	folder     string // of the products' pages
+	store      *fault.Store
 	node       *node.Node
 	client     *client
 }
@@ -128,6 +143,7 @@ func (r *run) nodeConfig(source database.Source, logger *slog.Logger) node.Confi
 		BreakSubscriber: r.deliveries.Subscriber,
 		Observe:         r.counts.observe,
 		Partners:        &node.Partners{Merchant: r.merchant, Courier: r.courier, Hurry: true},
+		Pages:           r.store,
 		Park:            sluicegate.ParkConfig{Policy: soon, PollMax: 200 * time.Millisecond},
 		AlertWait:       time.Second,
 		Logger:          logger,
@@ -155,7 +171,8 @@ func (r *run) do(ctx context.Context) (Summary, error) {
 	if err != nil {
 		return Summary{}, errors.Join(err, stopErr)
 	}
-	return r.summary(facts, accepted, placeErr, stopErr, late), nil
+	pagesErr := r.pages(&facts)
+	return r.summary(facts, accepted, placeErr, stopErr, late, pagesErr), nil
 }
 
 // place places the orders and shows how that goes.
@@ -206,7 +223,8 @@ func (r *run) summary(facts ledger.Facts, accepted []string, errs ...error) Summ
 	parked := r.counts.parkedEver()
 	alerts := r.node.Alerts()
 	s := Summary{
-		Orders: report.Orders, Applied: report.Applied, Lost: report.Lost, Duplicated: report.Duplicated,
+		pageSummary: r.newPageSummary(report.PagesEqual),
+		Orders:      report.Orders, Applied: report.Applied, Lost: report.Lost, Duplicated: report.Duplicated,
 		Redelivered: r.deliveries.Redelivered(), Deduplicated: deduplicated, Retried: retried, Parked: parked,
 		AlertsSent: alerts.Sent, AlertsSuppressed: alerts.Suppressed,
 		HTTPReplayed: int(r.client.replayed.Load()), HTTPConflicts: int(r.client.conflicts.Load()),

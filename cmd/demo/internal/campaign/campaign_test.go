@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/progress"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/settings"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/shop"
+	"github.com/sluicegate/sluicegate/handlers/objectsync"
 	"github.com/sluicegate/sluicegate/httpidem"
 	"github.com/sluicegate/sluicegate/internal/batch"
 	"github.com/sluicegate/sluicegate/internal/database"
@@ -61,7 +63,8 @@ func TestTheLedgerIsExactUnderEveryFault(t *testing.T) {
 			}
 			if s.Orders != 60 || s.Redelivered == 0 || s.Deduplicated == 0 || s.Retried == 0 || s.Parked == 0 || s.DeadLettered == 0 || s.AlertsSent == 0 || s.AlertsSuppressed == 0 ||
 				s.HTTPReplayed == 0 || s.MerchantMissed == 0 || s.MerchantAsked == 0 || s.MerchantTold != s.Applied["payment"] ||
-				s.CallsEnded != s.Applied["shipping"] || s.CallbacksApplied == 0 || s.CallbacksLate == 0 || s.CallbacksForged == 0 {
+				s.CallsEnded != s.Applied["shipping"] || s.CallbacksApplied == 0 || s.CallbacksLate == 0 || s.CallbacksForged == 0 ||
+				s.PagesEqual != products || s.PriceChanges < products || s.UploadsFailed == 0 {
 				t.Errorf("faults that did not strike: %+v", s)
 			}
 		})
@@ -131,6 +134,14 @@ func (s silent) Shipped(ctx context.Context, tx *sql.Tx, orders []shop.Order) er
 	return s.Partners.Shipped(ctx, tx, orders[s.shipped:])
 }
 
+// forgetfulStore says that it has what it has thrown away.
+type forgetfulStore struct{ objectsync.Store }
+
+func (s forgetfulStore) Put(ctx context.Context, key string, b objectsync.Blob) (objectsync.Info, error) {
+	info, err := s.Store.Put(ctx, key, b)
+	return info, errors.Join(err, s.Delete(ctx, key))
+}
+
 func TestPartnersThatDoNotKnowWhatTheyShouldAreFoundOut(t *testing.T) {
 	t.Parallel()
 	for want, adjust := range map[string]func(*node.Config){
@@ -140,6 +151,7 @@ func TestPartnersThatDoNotKnowWhatTheyShouldAreFoundOut(t *testing.T) {
 		"it is shipped, and no result of the courier": func(c *node.Config) {
 			c.Partners.Break = func(p shop.Partners) shop.Partners { return silent{Partners: p, shipped: 1} }
 		},
+		"it has no page": func(c *node.Config) { c.Pages = forgetfulStore{c.Pages} },
 		`noted is failed "stolen"`: func(c *node.Config) {
 			c.Partners.Verify = func(*http.Request, []byte) error { return nil }
 		},
@@ -197,7 +209,8 @@ func TestTheSummaryHasTheFieldsOfTheContractInOneLine(t *testing.T) {
 	want := []string{"orders", "applied", "lost", "duplicated", "redelivered", "deduplicated", "retried", "parked",
 		"dead_lettered", "alerts_sent", "alerts_suppressed", "elapsed_seconds", "http_replayed", "http_conflicts",
 		"merchant_told", "merchant_posts", "merchant_missed", "merchant_asked", "mismatched",
-		"calls_ended", "calls_sent", "callbacks_applied", "callbacks_parked", "callbacks_late", "callbacks_forged"}
+		"calls_ended", "calls_sent", "callbacks_applied", "callbacks_parked", "callbacks_late", "callbacks_forged",
+		"pages_equal", "price_changes", "uploads", "uploads_failed"}
 	for _, w := range want {
 		if _, ok := got[w]; !ok {
 			t.Errorf("%s is missing", w)

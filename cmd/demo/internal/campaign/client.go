@@ -32,7 +32,9 @@ type client struct {
 	random *rand.Rand
 	cuts   *rand.Rand
 	orders int
+	seed   uint64
 
+	changes             atomic.Int64 // of prices
 	placed              atomic.Int64
 	replayed, conflicts atomic.Int64
 	mu                  sync.Mutex
@@ -43,7 +45,7 @@ type client struct {
 func newClient(url, run string, plan fault.Plan, s settings.Settings) *client {
 	return &client{
 		http: &http.Client{Timeout: tryTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 2 * clients}},
-		url:  url, run: run, plan: plan, orders: s.Orders,
+		url:  url, run: run, plan: plan, orders: s.Orders, seed: s.Seed,
 		random: rand.New(rand.NewPCG(s.Seed, 0)), cuts: rand.New(rand.NewPCG(s.Seed, 1)),
 	}
 }
@@ -55,11 +57,14 @@ type order struct {
 	patience time.Duration // of the first request, where it is cut off
 }
 
-// place places all orders and returns the ids that were answered.
+// place places all orders, while prices change, and returns the ids that were
+// answered.
 func (c *client) place(ctx context.Context) ([]string, error) {
 	defer c.http.CloseIdleConnections()
 	work := make(chan order)
 	var all sync.WaitGroup
+	var pricesErr error
+	all.Go(func() { pricesErr = c.changePrices(ctx) })
 	for range clients {
 		all.Go(func() {
 			for o := range work {
@@ -80,7 +85,7 @@ func (c *client) place(ctx context.Context) ([]string, error) {
 	}
 	close(work)
 	all.Wait()
-	return c.ids, errors.Join(c.errs...)
+	return c.ids, errors.Join(append(c.errs, pricesErr)...)
 }
 
 // one places an order, which is one however often it is asked for.

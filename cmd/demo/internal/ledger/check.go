@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/partner"
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/shop"
 )
 
 // Payment is the service that the others wait for.
@@ -24,6 +25,8 @@ type Facts struct {
 	Merchant *partner.MerchantReport    // what the merchant knows; nil: not checked
 	Courier  *partner.CourierReport     // what the courier knows; nil: not checked
 	Parcels  []Parcel                   // rows of the table parcels
+	Products []shop.Product             // rows of the table products
+	Pages    map[string][]byte          // their pages by SKU; nil: not checked
 	Requests map[string]string          // the request that each order is of, by id; nil: not checked
 	Applied  []Entry                    // rows of the ledger
 	Dead     map[string]map[string]bool // orders among the dead letters, by service
@@ -45,6 +48,7 @@ type Report struct {
 	Duplicated   int            `json:"duplicated"`    // effects beyond the first
 	Phantom      int            `json:"phantom"`       // effects without a committed cause, or of a failed handler
 
+	PagesEqual int `json:"-"`                    // pages of products that are their row
 	Mismatched int `json:"mismatched,omitempty"` // what partners know and should not, or should and do not
 
 	Problems []string `json:"problems,omitempty"` // the first of each kind
@@ -91,6 +95,7 @@ func Check(f Facts) Report {
 	}
 	r.checkMerchant(f.Merchant, counts[Payment])
 	r.checkCourier(f, counts[shipping])
+	r.checkPages(f)
 	slices.Sort(r.Problems)
 	return r
 }

@@ -28,6 +28,7 @@ import (
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/settings"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/shop"
 	"github.com/sluicegate/sluicegate/forwarder"
+	"github.com/sluicegate/sluicegate/handlers/objectsync"
 	"github.com/sluicegate/sluicegate/httpidem"
 	"github.com/sluicegate/sluicegate/internal/database"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
@@ -58,6 +59,9 @@ type Config struct {
 	BreakSubscriber func(service string, sub message.Subscriber, caps broker.Capabilities) message.Subscriber
 	// Partners are those that the shop works with. Default: nobody.
 	Partners *Partners
+	// Pages is where the pages of the products are kept, by the role api. Default:
+	// there are none.
+	Pages objectsync.Store
 	// Observe is told what the stacks do. Default: nobody.
 	Observe func(sluicegate.Event)
 	// Throughput carries messages in few large batches, up to 50 ms later, and
@@ -88,7 +92,8 @@ type Node struct {
 	reader  ledger.Reader
 	alerts  *alert.Notifier
 
-	partners *partners // or nil
+	partners *partners          // or nil
+	pages    *objectsync.Syncer // or nil
 
 	prepared atomic.Bool
 	roles    sync.Map // names of the roles that have ended by themselves
@@ -142,10 +147,17 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err := n.openPartners(ctx); err != nil {
 		return nil, err
 	}
-	n.shop = shop.New(shop.Config{
+	if err := n.openPages(); err != nil {
+		return nil, err
+	}
+	selling := shop.Config{
 		DB: n.orders, Dialect: dialect, Outbox: n.box, TopicSuffix: cfg.TopicSuffix, NewID: cfg.NewID, Faults: cfg.Faults,
 		Partners: n.partners.forShop(),
-	})
+	}
+	if n.pages != nil {
+		selling.Pages = n.pages
+	}
+	n.shop = shop.New(selling)
 	if n.guard, err = n.newGuard(); err != nil {
 		return nil, err
 	}

@@ -97,7 +97,8 @@ func (p *partners) close() error {
 	return err
 }
 
-// PartnersIdle reports whether nobody is still to be told of anything.
+// PartnersIdle reports whether nobody is still to be told of anything, and no page
+// to be written.
 func (n *Node) PartnersIdle(ctx context.Context) (bool, error) {
 	p := n.partners
 	if p == nil {
@@ -110,7 +111,10 @@ func (n *Node) PartnersIdle(ctx context.Context) (bool, error) {
 	if told[notify.Waiting]+told[notify.Held] > 0 {
 		return false, nil
 	}
-	return n.booked(ctx)
+	if booked, err := n.booked(ctx); err != nil || !booked {
+		return false, err
+	}
+	return n.pagesIdle(ctx)
 }
 
 // part is something that a role runs.

@@ -18,7 +18,7 @@ import (
 	"github.com/sluicegate/sluicegate/middleware/retry"
 )
 
-// Run runs the given roles but api, which is the caller's HTTP server, until
+// Run runs the given roles but the HTTP server of api, which is the caller's, until
 // ctx ends and what is under way has ended too, within the drain deadline. A
 // role that fails is started again. The error says what was cut off.
 func (n *Node) Run(ctx context.Context, roles role.Set) error {
@@ -46,9 +46,9 @@ func (n *Node) Run(ctx context.Context, roles role.Set) error {
 // still answer.
 func (n *Node) stopOrder() []role.Set {
 	if n.consumedAck() {
-		return []role.Set{{role.Relay}, {role.Payment}, {role.Stock, role.Points, role.Shipping}}
+		return []role.Set{{role.Relay}, {role.Payment}, {role.API, role.Stock, role.Points, role.Shipping}}
 	}
-	return []role.Set{{role.Relay, role.Payment, role.Stock, role.Points, role.Shipping}}
+	return []role.Set{role.All}
 }
 
 // start starts those of group that are in roles; the function stops them.
@@ -86,6 +86,11 @@ func (n *Node) parts(r role.Role, services map[string]shop.Service) []part {
 	}
 	service := serves(string(r))
 	switch r {
+	case role.API:
+		if n.pages == nil {
+			return nil
+		}
+		return []part{{"pages", n.pages.Run}}
 	case role.Relay:
 		return []part{{string(r), func(ctx context.Context) error { return n.box.Relay(ctx, n.pub) }}}
 	case role.Payment:

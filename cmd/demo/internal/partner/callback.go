@@ -17,7 +17,7 @@ import (
 type job struct {
 	number string
 	after  time.Duration
-	forged bool
+	forged bool // somebody else calls back, and then the courier
 }
 
 // later has callbacks be made by Run.
@@ -53,8 +53,12 @@ func (c *Courier) Run(ctx context.Context) error {
 	for {
 		for j, ok := c.next(); ok; j, ok = c.next() {
 			all.Go(func() {
-				if pause(ctx, j.after) {
-					c.callBack(ctx, j)
+				if !pause(ctx, j.after) {
+					return
+				}
+				c.callBack(ctx, j)
+				if j.forged {
+					c.callBack(ctx, job{number: j.number})
 				}
 			})
 		}

@@ -136,7 +136,7 @@ func (c *Courier) book(w http.ResponseWriter, r *http.Request) {
 		case Twice:
 			c.later(job{number: number}, job{number: number})
 		case Forged:
-			c.later(job{number: number, forged: true}, job{number: number, after: forgedFirst})
+			c.later(job{number: number, forged: true})
 		case Never:
 		case Prompt, Early, Away:
 			c.later(job{number: number})
@@ -144,9 +144,6 @@ func (c *Courier) book(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(http.StatusAccepted)
 }
-
-// forgedFirst is by how much who forges a callback comes before the courier.
-const forgedFirst = 20 * time.Millisecond
 
 // refuses reports whether a number comes for the first time.
 func (c *Courier) refuses(number string) bool {

@@ -42,10 +42,11 @@ func NewAPI(cfg APIConfig) http.Handler {
 	if cfg.Shop != nil {
 		mux.Handle("/orders", a.orders())
 		mux.Handle("/orders/{id}", method(http.MethodGet, a.get))
+		mux.Handle("/products/{sku}", method(http.MethodPut, a.setPrice))
 		mux.Handle("/ledger", method(http.MethodGet, a.ledger))
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		writeProblem(w, problem{Status: http.StatusNotFound, Detail: "there is nothing here: see POST /orders, GET /orders/{id}, /ledger, /healthz, /readyz"})
+		writeProblem(w, problem{Status: http.StatusNotFound, Detail: "there is nothing here: see POST /orders, GET /orders/{id}, PUT /products/{sku}, GET /ledger, /healthz, /readyz"})
 	})
 	guard := http.NewCrossOriginProtection()
 	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -28,6 +28,8 @@ type Config struct {
 	NewID func() string
 	// Faults are asked on the way. Default: none.
 	Faults Faults
+	// Pages are the products' pages. Default: there are none.
+	Pages Pages
 	// Partners are told on the way. Default: nobody.
 	Partners Partners
 }
@@ -55,6 +57,9 @@ func New(cfg Config) *Shop {
 	}
 	if cfg.Faults == nil {
 		cfg.Faults = noFaults{}
+	}
+	if cfg.Pages == nil {
+		cfg.Pages = noPages{}
 	}
 	if cfg.Partners == nil {
 		cfg.Partners = nobody{}
