@@ -4,7 +4,6 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -19,7 +18,7 @@ import (
 
 	"github.com/sluicegate/sluicegate"
 	"github.com/sluicegate/sluicegate/alert"
-	"github.com/sluicegate/sluicegate/alert/slogchannel"
+	"github.com/sluicegate/sluicegate/alert/rule"
 	"github.com/sluicegate/sluicegate/broker"
 	"github.com/sluicegate/sluicegate/broker/topology"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/fault"
@@ -74,9 +73,14 @@ type Config struct {
 	// name, whatever the handler. Default 30 s.
 	AlertWait time.Duration
 	Logger    *slog.Logger
+	// ShareAlerts keeps the state of alerts in the database: several processes tell
+	// people once, and a restart does not tell them again. Default: each by itself.
+	ShareAlerts bool
 	// Alerts is where people read alerts. Default: Logger.
 	Alerts *slog.Logger
 }
+
+func (c Config) hurry() bool { return c.Partners != nil && c.Partners.Hurry }
 
 // Node is one process.
 type Node struct {
@@ -90,7 +94,9 @@ type Node struct {
 	shop    *shop.Shop
 	guard   *httpidem.Idempotency // of POST /orders
 	reader  ledger.Reader
+	relay   *forwarder.Relay
 	alerts  *alert.Notifier
+	rules   *rule.Engine // or nil
 
 	partners *partners          // or nil
 	pages    *objectsync.Syncer // or nil
@@ -137,11 +143,10 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n.reader = ledger.Reader{DB: n.db, Dialect: dialect, Letters: letters, Consumer: cfg.Consumer, IDPrefix: cfg.IDPrefix}
-	channel, err := slogchannel.New(cmp.Or(cfg.Alerts, cfg.Logger), slogchannel.Config{})
-	if err != nil {
+	if n.relay, err = n.box.NewRelay(n.pub, n.relayConfig()); err != nil {
 		return nil, err
 	}
-	if n.alerts, err = alert.New(channel, alert.Config{GroupBy: []string{"name"}, GroupWait: cfg.AlertWait, Logger: cfg.Logger}); err != nil {
+	if err := errors.Join(n.openAlerts(), n.openRules()); err != nil {
 		return nil, err
 	}
 	if err := n.openPartners(ctx); err != nil {

@@ -17,7 +17,7 @@ var _ shop.Partners = (*partners)(nil)
 // notifyConfig is that of the notifier.
 func (n *Node) notifyConfig() notify.Config {
 	c := notify.Config{Dialect: n.cfg.Database.Dialect(), AllowPrivate: true, Alerts: n.alerts, Logger: n.cfg.Logger}
-	if n.cfg.Partners.Hurry {
+	if n.cfg.hurry() {
 		c.Schedule = notify.Schedule{Delays: []time.Duration{200 * time.Millisecond, 400 * time.Millisecond}, MaxAttempts: 50}
 		c.MaxPause, c.MaxThrottle, c.PollMax = 150*time.Millisecond, 200*time.Millisecond, 200*time.Millisecond
 	}

@@ -26,7 +26,7 @@ func (n *Node) openPages() (err error) {
 		Name: "products-" + short(n.cfg.Consumer), KeyPrefix: PagePrefix, KeySuffix: PageSuffix, Load: shop.LoadProduct(d),
 		Dialect: d, Alerts: n.alerts, Logger: n.cfg.Logger,
 	}
-	if n.cfg.Partners != nil && n.cfg.Partners.Hurry {
+	if n.cfg.hurry() {
 		c.TryWait, c.PollMax, c.OutageMax = 20*time.Millisecond, 200*time.Millisecond, 200*time.Millisecond
 		c.Schedule = objectsync.Schedule{Initial: 100 * time.Millisecond, Max: 400 * time.Millisecond}
 	}

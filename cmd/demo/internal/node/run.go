@@ -27,6 +27,8 @@ func (n *Node) Run(ctx context.Context, roles role.Set) error {
 	defer stopAlerts()
 	alertsEnded := make(chan error, 1)
 	go func() { alertsEnded <- n.alerts.Run(alerts) }()
+	rulesEnded := make(chan error, 1)
+	go func() { rulesEnded <- n.watch(ctx) }()
 
 	var stops []func() error
 	for _, group := range n.stopOrder() {
@@ -37,6 +39,7 @@ func (n *Node) Run(ctx context.Context, roles role.Set) error {
 	for _, stop := range stops {
 		errs = append(errs, stop())
 	}
+	errs = append(errs, <-rulesEnded)
 	stopAlerts()
 	return errors.Join(append(errs, <-alertsEnded)...)
 }
@@ -92,7 +95,7 @@ func (n *Node) parts(r role.Role, services map[string]shop.Service) []part {
 		}
 		return []part{{"pages", n.pages.Run}}
 	case role.Relay:
-		return []part{{string(r), func(ctx context.Context) error { return n.box.Relay(ctx, n.pub) }}}
+		return []part{{string(r), func(ctx context.Context) error { return n.relay.Run(ctx) }}}
 	case role.Payment:
 		return append(n.partners.merchantParts(), service)
 	case role.Shipping:
