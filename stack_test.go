@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/sluicegate/sluicegate"
 	"github.com/sluicegate/sluicegate/alert"
+	"github.com/sluicegate/sluicegate/broker"
 	"github.com/sluicegate/sluicegate/middleware/deadletter"
 	"github.com/sluicegate/sluicegate/middleware/idempotency/memorystore"
 )
@@ -195,6 +197,37 @@ func TestAHandlerThatCannotWorkIsRefused(t *testing.T) {
 	} {
 		if !errors.Is(err, sluicegate.ErrHandler) || !strings.Contains(err.Error(), name) {
 			t.Errorf("want %q, got %v", name, err)
+		}
+	}
+}
+
+// longMemory is a broker that may deliver again after longer than records are kept.
+type longMemory struct{ broker.Driver }
+
+func (longMemory) Capabilities() broker.Capabilities {
+	return broker.Capabilities{Driver: "longmemory", RedeliveryHorizon: 8 * 24 * time.Hour}
+}
+
+func (longMemory) Close(context.Context) error { return nil }
+
+func TestABrokerThatRemembersLongerThanTheInboxIsRefused(t *testing.T) {
+	broker.Register("longmemory", func(context.Context, *url.URL, broker.Options) (broker.Driver, error) { return longMemory{}, nil })
+	b, err := broker.Open(t.Context(), "longmemory://x", broker.Config{ConsumerGroup: "stock"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close() })
+	db := openDB(t)
+	for name, sub := range map[string]message.Subscriber{"the broker": b, "a group of it": b.Group("stock")} {
+		for retention, refused := range map[time.Duration]bool{0: true, 8 * 24 * time.Hour: false} {
+			s, err := sluicegate.New(db, sluicegate.Config{Retention: retention})
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = s.Handle(newRouter(t), "stock", "orders", sub, insertEffect)
+			if got := err != nil && strings.Contains(err.Error(), "192h0m0s"); got != refused {
+				t.Errorf("%s with a retention of %v: %v", name, retention, err)
+			}
 		}
 	}
 }

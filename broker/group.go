@@ -188,3 +188,6 @@ func (g *Group) close(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Capabilities returns what the group's broker declares.
+func (g *Group) Capabilities() Capabilities { return g.broker.Capabilities() }

@@ -93,7 +93,7 @@ func (w settleWriter) into(status string, failed *failedRecord) (text string, ar
 		args = []any{failed.attempts, failed.reason}
 	}
 	return w.history + " (" + carried + ", status, attempts, error, settled_at) SELECT " + carried + ", '" + status + "', " +
-		attempts + ", " + reason + ", " + w.dialect.Now() + " FROM ", args
+		attempts + ", " + reason + ", (SELECT " + w.dialect.Now() + ") FROM ", args // the clock once a statement, not for each row
 }
 
 func (w settleWriter) integer() string {

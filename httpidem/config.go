@@ -1,13 +1,9 @@
 package httpidem
 
 import (
-	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
-
-	"github.com/sluicegate/sluicegate/internal/idemstore"
 )
 
 // TakeoverPolicy says what becomes of a request whose former run neither
@@ -71,7 +67,7 @@ type Config struct {
 	// Scope returns what the server knows of the client: the tenant, or the
 	// account behind an authenticated request; never what the client can choose
 	// freely. A client's key never meets a record of another scope. The empty
-	// string is a client that is unknown: 401. Required; Anyone says that there
+	// string is a client that is unknown: 403. Required; Anyone says that there
 	// are no clients to tell apart.
 	Scope func(r *http.Request) string
 	// Route returns the operation within the API. Default: the pattern by which
@@ -86,6 +82,10 @@ type Config struct {
 	// FingerprintHeaders are request headers in which a repeated request must be
 	// equal, beside method, path, query and body. Default: Content-Type.
 	FingerprintHeaders []string
+	// Fingerprint replaces all of that: requests with the same key are the same where
+	// it returns the same text, as for a body that each client writes anew. The store
+	// keeps its hash. The empty text is equal to any. Default: what is said above.
+	Fingerprint func(r *http.Request, body []byte) string
 	// ReplayHeaders are the response headers that are stored and sent again.
 	// Set-Cookie, and those about authentication and the connection, are refused.
 	// Default: DefaultReplayHeaders.
@@ -141,13 +141,6 @@ func DefaultReplayHeaders() []string {
 		"Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Location", "Content-Type",
 		"Deprecation", "Etag", "Expires", "Last-Modified", "Link", "Location", "Preference-Applied", "Vary",
 	}
-}
-
-// private are the response headers that are one client's, or one connection's.
-var private = []string{
-	"Set-Cookie", "Set-Cookie2", "Authorization", "Authentication-Info", "Proxy-Authorization", "Proxy-Authenticate",
-	"Proxy-Authentication-Info", "Www-Authenticate", "Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding",
-	"Upgrade", "Content-Length", "Date", ReplayedHeader,
 }
 
 func requiredByDefault(r *http.Request) bool {
@@ -212,85 +205,4 @@ func or[T comparable](v, def T) T {
 		return def
 	}
 	return v
-}
-
-func (c Config) validate() error { return errors.Join(c.check("Config")...) }
-
-func (c Config) check(in string) []error {
-	p := &problems{in: in}
-	p.name(c.Name)
-	p.require("Scope", c.Scope != nil, "is nil: say which client asks, or use Anyone")
-	p.header("Header", c.Header)
-	for _, h := range c.FingerprintHeaders {
-		p.header("FingerprintHeaders", h)
-	}
-	p.replay(c.ReplayHeaders)
-	p.require("MaxBody", c.MaxBody > 0, "%d: must be positive", c.MaxBody)
-	p.require("MaxResponse", c.MaxResponse > 0, "%d: must be positive", c.MaxResponse)
-	p.terms(c.terms())
-	p.require("RetryAfter", c.RetryAfter > 0, "%v: must be positive", c.RetryAfter)
-	p.require("BusyWait", c.BusyWait >= 0, "%v: must not be negative", c.BusyWait)
-	p.require("Takeover", c.Takeover <= TakeoverRefuse, "%d: use TakeoverRerun or TakeoverRefuse", c.Takeover)
-	p.require("Outage", c.Outage <= FailOpen, "%d: use FailClosed or FailOpen", c.Outage)
-	return p.errs
-}
-
-func (c Config) terms() terms {
-	return terms{lease: c.Lease, heartbeat: c.Heartbeat, retention: c.Retention, wait: c.StoreWait}
-}
-
-// forTx refuses what a transaction has no use for.
-func (c Config) forTx() error {
-	p := &problems{in: "Config"}
-	p.require("Lease", c.Lease == 0, "a transaction has no lease; leave it 0 for NewTx")
-	p.require("Heartbeat", c.Heartbeat == 0, "a transaction has no lease; leave it 0 for NewTx")
-	p.require("Takeover", c.Takeover == TakeoverRerun, "a transaction leaves nothing in doubt; leave it 0 for NewTx")
-	p.require("Outage", c.Outage == FailClosed, "a handler cannot run without its transaction; use FailClosed for NewTx")
-	return errors.Join(p.errs...)
-}
-
-// terms are the times of a claim.
-type terms struct{ lease, heartbeat, retention, wait time.Duration }
-
-// problems gathers what is wrong with a configuration.
-type problems struct {
-	in   string
-	errs []error
-}
-
-func (p *problems) require(field string, ok bool, format string, args ...any) {
-	if !ok {
-		p.errs = append(p.errs, fmt.Errorf(p.in+"."+field+": "+format, args...))
-	}
-}
-
-func (p *problems) name(name string) {
-	if _, err := (idemstore.Key{Handler: name, ID: "-"}).Normalize(); err != nil {
-		p.errs = append(p.errs, fmt.Errorf("%s.Name: %w", p.in, err))
-	}
-}
-
-func (p *problems) terms(t terms) {
-	p.require("Lease", t.lease >= 10*time.Millisecond, "%v: use at least 10ms", t.lease)
-	p.require("Heartbeat", t.heartbeat > 0 && t.heartbeat <= t.lease/2, "%v: use more than 0 and at most half of Lease (%v)", t.heartbeat, t.lease)
-	p.require("Retention", t.retention >= time.Millisecond, "%v: use at least 1ms", t.retention)
-	p.require("StoreWait", t.wait > 0, "%v: must be positive", t.wait)
-}
-
-func (p *problems) header(field, name string) {
-	ok := name != ""
-	for i := range len(name) {
-		c := name[i]
-		ok = ok && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_')
-	}
-	p.require(field, ok, "%q is no name of a header", name)
-}
-
-func (p *problems) replay(names []string) {
-	for _, name := range names {
-		p.header("ReplayHeaders", name)
-		for _, bad := range private {
-			p.require("ReplayHeaders", name != bad, "%s must not be stored: it is one client's, or one connection's", name)
-		}
-	}
 }

@@ -22,7 +22,7 @@
 //
 //	no key, where Config.Required wants one    400 idempotency-key-missing
 //	several headers, or a malformed one        400 idempotency-key-malformed
-//	a client that Config.Scope does not know   401 client-unknown
+//	a client that Config.Scope does not know   403 client-unknown
 //	a body over Config.MaxBody                 413 body-too-large, nothing stored
 //	a new key, or a released one               runs
 //	a key whose request is still running       409 request-in-progress, with Retry-After
@@ -35,7 +35,7 @@
 // A record belongs to what Config.Scope says of the client, to method, route and
 // key, all hashed: a client's key never meets another client's response. The
 // fingerprint that tells a repeated request from another one is over method, path,
-// query, Config.FingerprintHeaders and body.
+// query, Config.FingerprintHeaders and body, or what Config.Fingerprint says.
 //
 // 2xx, 3xx and 4xx are stored with status, body and Config.ReplayHeaders, for
 // Config.Retention, which belongs into the API's documentation. 5xx, 429 and a
@@ -59,6 +59,7 @@
 //
 // http.ResponseController works: deadlines and full duplex reach the connection,
 // Flush and Hijack begin a stream as above. Informational responses (1xx) go through.
+// The writer is no http.Pusher and no io.ReaderFrom.
 //
 // # What a crash leaves
 //
@@ -70,7 +71,13 @@
 // NewTx runs the handler in a transaction, which its context carries (Native), and
 // which also holds the record and the response. What the handler writes through it
 // happens once. The response is sent after the commit; what is not stored is
-// rolled back.
+// rolled back. Its Runner is DB, or forwarder/pgxtx.Runner for pgx.
+//
+// # Cleaning up
+//
+// Redis and memory forget by themselves. In SQL the records are rows of
+// sluicegate_inbox that sqlstore's Purge removes once their time is over; the janitor
+// of a Stack calls it, and a service without one calls it now and then.
 //
 // # Routers
 //

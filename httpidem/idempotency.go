@@ -84,7 +84,7 @@ func (i *Idempotency) admit(w http.ResponseWriter, r *http.Request, key string) 
 	return request{
 		r: r, body: body,
 		id:   identify(scope, r.Method, i.cfg.Route(r), key),
-		mark: fingerprint(r, i.cfg.FingerprintHeaders, body),
+		mark: i.cfg.fingerprint(r, body),
 	}, true
 }
 

@@ -28,8 +28,20 @@ func identify(parts ...string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// fingerprint hashes what two repetitions of a request have in common.
-func fingerprint(r *http.Request, headers []string, body []byte) string {
+// fingerprint hashes what two repetitions of a request have in common; nothing, where
+// any request is one.
+func (c Config) fingerprint(r *http.Request, body []byte) string {
+	if c.Fingerprint == nil {
+		return hashRequest(r, c.FingerprintHeaders, body)
+	}
+	text := c.Fingerprint(r, body)
+	if text == "" {
+		return ""
+	}
+	return identify(text)
+}
+
+func hashRequest(r *http.Request, headers []string, body []byte) string {
 	b := make([]byte, 0, 256)
 	add := func(s string) { b = append(binary.AppendUvarint(b, uint64(len(s))), s...) }
 	add(r.Method)

@@ -20,7 +20,7 @@ type LockConfig struct {
 	// Name begins the records. Default: "lock".
 	Name string
 	// Operator returns who asks, as the server knows it. The empty string is an
-	// unknown one: 401. Required for Middleware; Do is told.
+	// unknown one: 403. Required for Middleware; Do is told.
 	Operator func(r *http.Request) string
 	// Resource returns what the request works on, as an order's number: requests for
 	// different resources never wait for each other. Default: the path.

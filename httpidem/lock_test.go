@@ -47,7 +47,7 @@ func TestWhoFindsTheLockTakenFailsAtOnceAndOtherWorkDoesNotWait(t *testing.T) {
 		})
 		wantStatus(t, call{path: "/orders/1"}.to(h), http.StatusNoContent)
 		wantStatus(t, call{path: "/orders/1"}.to(h), http.StatusNoContent) // it was released
-		wantProblem(t, call{header: map[string]string{"X-Tenant": ""}}.to(h), http.StatusUnauthorized, "client-unknown")
+		wantProblem(t, call{header: map[string]string{"X-Tenant": ""}}.to(h), http.StatusForbidden, "client-unknown")
 	})
 }
 

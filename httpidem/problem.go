@@ -51,7 +51,7 @@ var (
 	keyMissing       = problem("idempotency-key-missing", http.StatusBadRequest, "Idempotency key is missing", "This operation needs an Idempotency-Key header; send a new one for each operation and the same one for its repetitions.")
 	keyMalformed     = problem("idempotency-key-malformed", http.StatusBadRequest, "Idempotency key is malformed", "")
 	bodyUnreadable   = problem("body-unreadable", http.StatusBadRequest, "Request body could not be read", "")
-	clientUnknown    = problem("client-unknown", http.StatusUnauthorized, "Client is unknown", "This operation needs to know who asks.")
+	clientUnknown    = problem("client-unknown", http.StatusForbidden, "Client is unknown", "This operation needs to know who asks.")
 	bodyTooLarge     = problem("body-too-large", http.StatusRequestEntityTooLarge, "Request body is too large", "Nothing has been done.")
 	inProgress       = problem("request-in-progress", http.StatusConflict, "Request is in progress", "Another request with the same key is running; repeat this one later to get its response.")
 	keyReused        = problem("idempotency-key-reused", http.StatusUnprocessableEntity, "Idempotency key was used for another request", "The key is known with another method, path or body; use a new key for a new operation.")

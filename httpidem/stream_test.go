@@ -232,3 +232,16 @@ func TestAStatusThatIsNoneIsTheHandlersPanic(t *testing.T) {
 	wantReplay(t, call{key: "k"}.to(h), false)
 	orders.want(t, 2)
 }
+
+func TestWhatIsOverTheLimitIsNotHeldInMemory(t *testing.T) {
+	out := httptest.NewRecorder()
+	h := guard(t, memorystore.New(), func(c *httpidem.Config) { c.MaxResponse = 100 }).Middleware(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for _, step := range []struct{ write, gone int }{{100, 0}, {1, 101}, {50, 151}} {
+			_, _ = io.WriteString(w, strings.Repeat("x", step.write))
+			if got := out.Body.Len(); got != step.gone {
+				t.Errorf("%d bytes have gone out, want %d", got, step.gone)
+			}
+		}
+	}))
+	h.ServeHTTP(out, call{key: "k"}.request())
+}

@@ -20,7 +20,7 @@ type TokenConfig struct {
 	Name string
 	// Operator returns who asks, as the server knows it: the user behind the session.
 	// A token is good for the operator that it was issued to. The empty string is an
-	// unknown one: 401. Required for the handlers; Do and Issue are told.
+	// unknown one: 403. Required for the handlers; Do and Issue are told.
 	Operator func(r *http.Request) string
 	// Token finds the token of a request, whose body has been read and may be parsed
 	// as a form. The empty string is none. Default: the header "Submit-Token".
@@ -29,26 +29,30 @@ type TokenConfig struct {
 	TTL time.Duration
 
 	FingerprintHeaders []string
-	ReplayHeaders      []string
-	MaxBody            int64
-	MaxResponse        int
-	Retention          time.Duration
-	RetryAfter         time.Duration
-	BusyWait           time.Duration
-	StoreWait          time.Duration
-	Lease              time.Duration
-	Heartbeat          time.Duration
-	Takeover           TakeoverPolicy
-	Problem            ProblemFunc
-	Observe            func(r *http.Request, o Outcome)
-	Logger             *slog.Logger
+	// Fingerprint is Config's. A browser writes a multipart form anew with each click,
+	// with another boundary, so that the second click is another payload (422) unless
+	// Fingerprint says what counts, or returns "".
+	Fingerprint   func(r *http.Request, body []byte) string
+	ReplayHeaders []string
+	MaxBody       int64
+	MaxResponse   int
+	Retention     time.Duration
+	RetryAfter    time.Duration
+	BusyWait      time.Duration
+	StoreWait     time.Duration
+	Lease         time.Duration
+	Heartbeat     time.Duration
+	Takeover      TakeoverPolicy
+	Problem       ProblemFunc
+	Observe       func(r *http.Request, o Outcome)
+	Logger        *slog.Logger
 }
 
 // shared is the part that tokens and keys have in common, with its defaults.
 func (c TokenConfig) shared() Config {
 	return Config{
 		Name: or(c.Name, "token"), Scope: c.Operator,
-		FingerprintHeaders: c.FingerprintHeaders, ReplayHeaders: c.ReplayHeaders, MaxBody: c.MaxBody, MaxResponse: c.MaxResponse,
+		FingerprintHeaders: c.FingerprintHeaders, Fingerprint: c.Fingerprint, ReplayHeaders: c.ReplayHeaders, MaxBody: c.MaxBody, MaxResponse: c.MaxResponse,
 		Retention: c.Retention, RetryAfter: c.RetryAfter, BusyWait: c.BusyWait, StoreWait: c.StoreWait,
 		Lease: c.Lease, Heartbeat: c.Heartbeat, Takeover: c.Takeover,
 		Problem: c.Problem, Observe: c.Observe, Logger: c.Logger,

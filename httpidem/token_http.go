@@ -78,7 +78,7 @@ func (t *Tokens) Middleware(operation string) func(next http.Handler) http.Handl
 			}
 			l.serve(next, w, request{
 				r: r, body: body, token: true, id: tokenID(operator, operation, token),
-				mark: fingerprint(r, t.cfg.FingerprintHeaders, body),
+				mark: t.cfg.fingerprint(r, body),
 			})
 		})
 	}

@@ -140,7 +140,8 @@ func TestRelayCarriesMessagesFromHandlerToHandler(t *testing.T) {
 		h.HandleProducing("payment", "orders.placed", "orders.paid", func(_ context.Context, _ *sql.Tx, msg *message.Message) ([]*message.Message, error) {
 			return []*message.Message{message.NewMessage("paid-"+msg.UUID, msg.Payload)}, nil
 		})
-		h.Handle("stock", "orders.paid", takeStock)
+		stock := h.Handle("stock", "orders.paid", takeStock)
+		stock.BreakFor(10*time.Second, sluicegatetest.BeforeEffect.Crash()) // it is delivered until it is acked
 		tx, err := h.DB.BeginTx(t.Context(), nil)
 		if err != nil {
 			t.Fatal(err)

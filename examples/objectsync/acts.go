@@ -44,7 +44,7 @@ func (s *shop) publish(ctx context.Context, say func(string, ...any), products i
 	if err != nil {
 		return fmt.Errorf("find program: %w", err)
 	}
-	worker := exec.CommandContext(ctx, self)
+	worker := exec.CommandContext(ctx, self) //nolint:gosec // this program itself
 	worker.Env = append(os.Environ(), workerVar+"="+s.dir)
 	worker.Stderr = os.Stderr
 	if err := worker.Start(); err != nil {

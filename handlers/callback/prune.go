@@ -36,15 +36,11 @@ func (c *Caller) pruneLoop(ctx context.Context) {
 // histories, and returns how many.
 func (c *Caller) prune(ctx context.Context, limit int) (int64, error) {
 	t := c.table
-	index := ""
-	if t.dialect == sqldialect.MySQL {
-		index = " FORCE INDEX (`" + t.plain + "_ended`)" // it would rather sort them all
-	}
 	type old struct {
 		id     int64
 		number string
 	}
-	list, err := collect(ctx, t, "SELECT id, number FROM {calls}"+index+
+	list, err := collect(ctx, t, "SELECT id, number FROM {calls}"+t.force("ended")+
 		" WHERE service = ? AND ended_at > 0 AND ended_at <= {now} - {number} ORDER BY ended_at, id LIMIT ?",
 		[]any{t.service, c.cfg.Retain.Microseconds(), limit}, func(rows *sql.Rows) (o old, err error) {
 			err = rows.Scan(&o.id, &o.number)

@@ -144,8 +144,7 @@ func (c Config) withDefaults() Config {
 
 // longest is what a run takes at most: each try reads the row and calls the store twice.
 func (c Config) longest() time.Duration {
-	n := time.Duration(c.Tries)
-	return n*3*c.Timeout + c.TryWait*n*(n-1)/2
+	return time.Duration(3*c.Tries)*c.Timeout + time.Duration(c.Tries*(c.Tries-1)/2)*c.TryWait
 }
 
 func (c Config) validate() error {

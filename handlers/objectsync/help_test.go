@@ -76,86 +76,6 @@ func list(ctx context.Context, db *sql.DB, after string, limit int) (out []strin
 	return out, rows.Err()
 }
 
-// store is a memory whose calls are noted and can be broken.
-type store struct {
-	*memstore.Store
-	// before is called before each call, outside of any lock.
-	before func(ctx context.Context, op, key string) error
-	db     *sql.DB
-
-	mu    sync.Mutex
-	calls []call
-}
-
-type call struct {
-	op, key string
-	at      time.Duration
-}
-
-func (s *store) call(ctx context.Context, op, key string) error {
-	s.mu.Lock()
-	s.calls = append(s.calls, call{op, key, sinceBegin()})
-	before := s.before
-	s.mu.Unlock()
-	// The database has one connection: this waits for ever where the caller has a transaction open.
-	if _, err := s.db.ExecContext(ctx, "SELECT 1"); err != nil {
-		return err
-	}
-	if before == nil {
-		return nil
-	}
-	return before(ctx, op, key)
-}
-
-func (s *store) breakWith(fn func(ctx context.Context, op, key string) error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.before = fn
-}
-
-// of returns when an operation was called, on keys that end so.
-func (s *store) of(op string) (out []time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, c := range s.calls {
-		if c.op == op {
-			out = append(out, c.at)
-		}
-	}
-	return out
-}
-
-func (s *store) Put(ctx context.Context, key string, b objectsync.Blob) (objectsync.Info, error) {
-	if err := s.call(ctx, "put", key); err != nil {
-		return objectsync.Info{}, err
-	}
-	return s.Store.Put(context.WithoutCancel(ctx), key, b) // a late write arrives all the same
-}
-
-func (s *store) PutIf(ctx context.Context, key string, b objectsync.Blob, etag string) (objectsync.Info, error) {
-	if err := s.call(ctx, "put", key); err != nil {
-		return objectsync.Info{}, err
-	}
-	return s.Store.PutIf(context.WithoutCancel(ctx), key, b, etag)
-}
-
-func (s *store) Stat(ctx context.Context, key string) (objectsync.Info, error) {
-	if err := s.call(ctx, "stat", key); err != nil {
-		return objectsync.Info{}, err
-	}
-	return s.Store.Stat(ctx, key)
-}
-
-func (s *store) Delete(ctx context.Context, key string) error {
-	if err := s.call(ctx, "delete", key); err != nil {
-		return err
-	}
-	return s.Store.Delete(ctx, key)
-}
-
-// plain hides that a store is conditional.
-type plain struct{ objectsync.Store }
-
 // alerts collects.
 type alerts struct {
 	mu   sync.Mutex
@@ -177,17 +97,6 @@ func (a *alerts) of(name string) (n int) {
 		}
 	}
 	return n
-}
-
-var begin struct {
-	sync.Mutex
-	at time.Time
-}
-
-func sinceBegin() time.Duration {
-	begin.Lock()
-	defer begin.Unlock()
-	return time.Since(begin.at)
 }
 
 // bench is a Syncer of products in a bubble of virtual time.
@@ -295,19 +204,16 @@ func (b *bench) equal() {
 
 func difference(ctx context.Context, db *sql.DB, s objectsync.Store) string {
 	want := map[string]string{}
-	rows, err := db.QueryContext(ctx, "SELECT id, name, version FROM products")
+	ids, err := list(ctx, db, "", 10_000)
 	if err != nil {
 		return err.Error()
 	}
-	for rows.Next() {
+	for _, id := range ids {
 		var p product
-		if err := rows.Scan(&p.ID, &p.Name, &p.Version); err != nil {
+		if err := db.QueryRowContext(ctx, "SELECT id, name, version FROM products WHERE id = ?", id).Scan(&p.ID, &p.Name, &p.Version); err != nil {
 			return err.Error()
 		}
-		want["products/"+p.ID+".json"] = fmt.Sprintf(`{"id":%q,"name":%q,"version":%d}`, p.ID, p.Name, p.Version)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return err.Error()
+		want["products/"+id+".json"] = fmt.Sprintf(`{"id":%q,"name":%q,"version":%d}`, p.ID, p.Name, p.Version)
 	}
 	page, err := s.List(ctx, objectsync.ListRequest{Limit: 1000})
 	if err != nil {

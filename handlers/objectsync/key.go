@@ -64,14 +64,14 @@ func checkText(s string, limit int) error {
 }
 
 // key returns the key of an entity's object.
-func (c *Config) key(entity string) (string, error) {
+func (s *Syncer) key(entity string) (string, error) {
 	if err := checkText(entity, MaxEntity); err != nil {
 		return "", fmt.Errorf("entity: %w", err)
 	}
-	key := c.KeyPrefix + entity + c.KeySuffix
+	key := s.cfg.KeyPrefix + entity + s.cfg.KeySuffix
 	// The segment is to be the entity's own: ".." stays wrong before a suffix that hides it.
-	for _, s := range []string{entity, key} {
-		if err := CheckKey(s); err != nil {
+	for _, name := range []string{entity, key} {
+		if err := CheckKey(name); err != nil {
 			return "", fmt.Errorf("entity: %w", err)
 		}
 	}
@@ -79,15 +79,15 @@ func (c *Config) key(entity string) (string, error) {
 }
 
 // entity returns whose object a key is; false where it is nobody's.
-func (c *Config) entity(key string) (string, bool) {
-	rest, ok := strings.CutPrefix(key, c.KeyPrefix)
+func (s *Syncer) entity(key string) (string, bool) {
+	rest, ok := strings.CutPrefix(key, s.cfg.KeyPrefix)
 	if !ok {
 		return "", false
 	}
-	entity, ok := strings.CutSuffix(rest, c.KeySuffix)
+	entity, ok := strings.CutSuffix(rest, s.cfg.KeySuffix)
 	if !ok {
 		return "", false
 	}
-	back, err := c.key(entity)
+	back, err := s.key(entity)
 	return entity, err == nil && back == key
 }

@@ -62,7 +62,7 @@ func (s *Syncer) marks(entities []string) ([]mark, error) {
 	var errs []error
 	out := make([]mark, 0, len(entities))
 	for i, e := range entities {
-		key, err := s.cfg.key(e)
+		key, err := s.key(e)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("entities[%d]: %w", i, err))
 			continue

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/sluicegate/sluicegate/internal/schedule"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
@@ -45,6 +46,7 @@ func New(db *sql.DB, store Store, cfg Config) (*Syncer, error) {
 	s.worker, err = schedule.NewWorker(s.schedule, Queue, s.work, schedule.WorkerConfig{
 		Concurrency: cfg.Concurrency, PerTarget: cfg.Concurrency, Lease: cfg.Lease, PollMax: cfg.PollMax,
 		Jitter:  schedule.NoJitter, // settle has its own
+		Retain:  time.Hour,         // the record tells more than a task that is done
 		Targets: func() []string { return target }, Logger: s.log,
 	})
 	if err != nil {

@@ -93,7 +93,7 @@ func (p *pass) rows(ctx context.Context, after string) (next string, more bool, 
 		if known[e] {
 			continue // its turn comes with the records
 		}
-		key, err := p.s.cfg.key(e)
+		key, err := p.s.key(e)
 		if err != nil {
 			p.report.Checked++
 			p.unread(err)
@@ -180,7 +180,7 @@ func (p *pass) pair(recs []Record, objects []Info, bound string) []suspect {
 
 // bare adds an object without a record, unless it is none of ours.
 func (p *pass) bare(out []suspect, o *Info) []suspect {
-	entity, ok := p.s.cfg.entity(o.Key)
+	entity, ok := p.s.entity(o.Key)
 	if !ok {
 		p.report.Checked++
 		p.report.Foreign++

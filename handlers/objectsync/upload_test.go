@@ -5,11 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
-	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/sluicegate/sluicegate/handlers/objectsync"
@@ -172,63 +169,6 @@ func TestWhatCannotBeSerialisedIsNotTriedAgain(t *testing.T) {
 	}
 }
 
-func TestAnOutageSpendsNoAttempt(t *testing.T) {
-	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
-	cfg := objectsync.Config{Schedule: objectsync.Schedule{MaxAttempts: 1}}
-	inBubble(t, cfg, func(t *testing.T, b *bench) {
-		b.store.breakWith(func(context.Context, string, string) error { return refused })
-		b.run()
-		b.write("lamp", "1")
-		b.Wake()
-		pass(5 * time.Hour)
-		if r := b.record("1"); r.Status != objectsync.Pending {
-			t.Errorf("%+v", r)
-		}
-		// 10, 20, 40 s, and then a minute and the 3 s of the tries.
-		if n := len(b.store.of("stat")) / 3; n < 270 || n > 300 {
-			t.Errorf("%d runs in 5 hours", n)
-		}
-		if b.alerts.of(objectsync.AlertFailed) != 0 || b.alerts.of(objectsync.AlertUnreachable) == 0 {
-			t.Error("want alerts of the outage, and none of a failure")
-		}
-		b.store.breakWith(nil)
-		pass(2 * time.Minute)
-		b.equal()
-	})
-}
-
-func TestAStopIsNoFailure(t *testing.T) {
-	cfg := objectsync.Config{Schedule: objectsync.Schedule{MaxAttempts: 1}}
-	inBubble(t, cfg, func(t *testing.T, b *bench) {
-		b.store.breakWith(func(ctx context.Context, op, _ string) error {
-			if op == "put" {
-				<-ctx.Done()
-				return ctx.Err()
-			}
-			return nil
-		})
-		b.write("lamp", "1")
-		stop := b.run()
-		pass(time.Second)
-		stop()
-		if n := len(b.store.of("put")); n != 1 {
-			t.Fatalf("%d writes", n)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if res, err := b.Sync(ctx, "1"); !errors.Is(err, context.DeadlineExceeded) || res[0].Status != objectsync.Pending {
-			t.Errorf("%v %v", res, err)
-		}
-		if r := b.record("1"); r.Status != objectsync.Pending || r.Error != "" {
-			t.Errorf("%+v", r)
-		}
-		b.store.breakWith(nil)
-		b.run()
-		pass(time.Second)
-		b.equal()
-	})
-}
-
 func TestAMarkDuringAnUploadMakesItRunAgain(t *testing.T) {
 	inBubble(t, objectsync.Config{}, func(t *testing.T, b *bench) {
 		arrived, proceed := make(chan struct{}), make(chan struct{})
@@ -272,66 +212,4 @@ func TestAPanicInLoadIsAFailureOfItsEntity(t *testing.T) {
 			t.Errorf("%+v", res)
 		}
 	})
-}
-
-// frozen runs a Sync of product 1 on a Syncer whose write stops before it reaches the store. What
-// it returns lets the write go on, however late, and waits for its end.
-func (b *bench) frozen(s *objectsync.Syncer) (thaw func() objectsync.Result) {
-	arrived, proceed, ended := make(chan struct{}), make(chan struct{}), make(chan objectsync.Result, 1)
-	b.store.breakWith(func(_ context.Context, op, _ string) error {
-		if op == "put" {
-			close(arrived)
-			<-proceed
-		}
-		return nil
-	})
-	go func() {
-		res, err := s.Sync(context.Background(), "1")
-		if err != nil {
-			b.t.Error(err)
-		}
-		ended <- res[0]
-	}()
-	<-arrived
-	b.store.breakWith(nil)
-	return func() objectsync.Result {
-		close(proceed)
-		return <-ended
-	}
-}
-
-func TestAWorkerThatWritesAfterItsLeaseDoesNotHaveTheLastWord(t *testing.T) {
-	for _, conditional := range []bool{true, false} {
-		t.Run(fmt.Sprintf("conditional %v", conditional), func(t *testing.T) {
-			cfg := objectsync.Config{Tries: 1, Timeout: time.Second}
-			inBubble(t, cfg, func(t *testing.T, b *bench) {
-				var s objectsync.Store = b.store
-				if !conditional {
-					s = plain{b.store}
-				}
-				abandoned := b.syncer(s, cfg)
-				b.write("lamp", "1")
-				thaw := b.frozen(abandoned)
-				b.write("better lamp", "1")
-				pass(3 * time.Minute) // the lease of two is over
-				res, err := b.syncer(s, cfg).Sync(t.Context(), "1")
-				must(t, err)
-				if res[0].Err != nil {
-					t.Fatalf("%+v", res[0])
-				}
-				b.equal()
-				if got := thaw(); !errors.Is(got.Err, objectsync.ErrBusy) || got.Status != objectsync.Pending {
-					t.Errorf("%+v", got)
-				}
-				diff := difference(t.Context(), b.db, b.store.Store)
-				if conditional != (diff == "") {
-					t.Errorf("after the late write: %q", diff)
-				}
-				b.run()
-				pass(10 * time.Second)
-				b.equal()
-				synctest.Wait()
-			})
-		})
-	}
 }

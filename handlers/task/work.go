@@ -134,12 +134,8 @@ func (q *Queue) now() time.Time {
 // maxReason is how many bytes of an error an alert holds.
 const maxReason = 512
 
-// settled looks for what the settlement has made due before the next poll, which the worker
-// cannot know of, and tells of a task that is dead, now that it is.
+// settled tells of a task that is dead, now that it is.
 func (q *Queue) settled(t schedule.Task, o schedule.Outcome) {
-	if o.Status == schedule.Waiting || t.Group != "" {
-		q.Wake()
-	}
 	if o.Status != schedule.Dead || q.cfg.Alerts == nil {
 		return
 	}

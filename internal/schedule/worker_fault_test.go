@@ -271,5 +271,17 @@ func TestAnOutcomeWritesInTheTransactionThatSettlesIt(t *testing.T) {
 		if want := []schedule.Status{schedule.Waiting, schedule.Done}; !slices.Equal(told, want) || marks() != 2 {
 			t.Errorf("told %v with %d marks, want %v with 2", told, marks(), want)
 		}
+		b.add(schedule.Spec{Key: "cut off"})
+		working := make(chan struct{})
+		_, stop = b.start(func(ctx context.Context, _ schedule.Task) schedule.Outcome {
+			close(working)
+			<-ctx.Done()
+			return schedule.Outcome{Status: schedule.Waiting, Then: write(nil)}
+		}, schedule.WorkerConfig{Settled: func(_ schedule.Task, o schedule.Outcome) { told = append(told, o.Status) }})
+		<-working
+		stop()
+		if len(told) != 2 || marks() != 2 {
+			t.Errorf("a task that was given back was settled: told %v, %d marks", told, marks())
+		}
 	})
 }

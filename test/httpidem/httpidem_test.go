@@ -175,7 +175,7 @@ func TestAKillBetweenEffectAndCompletionIsDecidedAfterTheLease(t *testing.T) {
 				effects.Add(1)
 				w.WriteHeader(http.StatusCreated)
 			})
-			cfg := httpidem.Config{Name: "kill" + strconv.Itoa(int(policy)), Scope: byTenant, Lease: 100 * time.Millisecond, Takeover: policy}
+			cfg := httpidem.Config{Name: "kill" + strconv.Itoa(int(policy)), Scope: byTenant, Lease: 2 * time.Second, Takeover: policy}
 			killed, err := httpidem.New(dead{store}, cfg)
 			must(t, err)
 			next, err := httpidem.New(store, cfg)
@@ -185,8 +185,13 @@ func TestAKillBetweenEffectAndCompletionIsDecidedAfterTheLease(t *testing.T) {
 			if w := send(h, "a", "k", "", "lamp"); w.Code != http.StatusConflict {
 				t.Errorf("within the lease: status %d", w.Code)
 			}
-			<-time.NewTimer(200 * time.Millisecond).C // the server has a clock of its own
-			w := send(h, "a", "k", "", "lamp")
+			var w *httptest.ResponseRecorder
+			for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+				<-time.NewTimer(50 * time.Millisecond).C // the server has a clock of its own
+				if w = send(h, "a", "k", "", "lamp"); problemName(w.Body.Bytes()) != "request-in-progress" {
+					break
+				}
+			}
 			if refused := strings.Contains(w.Body.String(), "request-in-doubt"); refused != (policy == httpidem.TakeoverRefuse) {
 				t.Errorf("policy %d: status %d, body %s", policy, w.Code, w.Body)
 			}

@@ -10,6 +10,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sluicegate/sluicegate/forwarder/pgxtx"
 	"github.com/sluicegate/sluicegate/httpidem"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
 )
@@ -161,5 +165,50 @@ func TestWithoutASavepointPostgreSQLRefusesToLoadTheRow(t *testing.T) {
 	var state interface{ SQLState() string }
 	if !errors.As(err, &state) || state.SQLState() != "25P02" {
 		t.Errorf("%q, %v; want an aborted transaction", customer, err)
+	}
+}
+
+// A snapshot that is older than the row does not show it; a locking read does.
+func TestARowThatIsYoungerThanTheSnapshotIsLoadedByALockingRead(t *testing.T) {
+	db, ctx := open(t, sqldialect.MySQL), t.Context()
+	tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead})
+	must(t, err)
+	defer func() { _ = tx.Rollback() }()
+	var n int
+	must(t, tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+db.prefix+"orders").Scan(&n)) // takes the snapshot
+	_, err = db.ExecContext(ctx, db.insert(), "n-1", "first")
+	must(t, err)
+	insert := func(ctx context.Context) (string, error) {
+		_, err := tx.ExecContext(ctx, db.insert(), "n-1", "second")
+		return "second", err
+	}
+	for suffix, found := range map[string]bool{"": false, "LOCK IN SHARE MODE": true} {
+		customer, existed, err := httpidem.OnConflict(ctx, httpidem.SQL(tx), insert, func(ctx context.Context) (customer string, err error) {
+			return customer, tx.QueryRowContext(ctx, "SELECT customer FROM "+db.prefix+"orders WHERE number = 'n-1' "+suffix).Scan(&customer)
+		})
+		if existed != found || errors.Is(err, sql.ErrNoRows) == found || (found && customer != "first") {
+			t.Errorf("%q: %q, %v, %v", suffix, customer, existed, err)
+		}
+	}
+}
+
+// With pgx, the handler's transaction is pgx's own.
+func TestAHandlerOnPgx(t *testing.T) {
+	db := open(t, sqldialect.PostgreSQL)
+	pool, err := pgxpool.New(t.Context(), server(t, "POSTGRES_URL").String())
+	must(t, err)
+	defer pool.Close()
+	guard, err := httpidem.NewTx(pgxtx.Runner(pool), db.store(t), httpidem.Config{Scope: byTenant})
+	must(t, err)
+	h := guard.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		tx, _ := httpidem.Native[pgx.Tx](r.Context())
+		if _, err := tx.Exec(r.Context(), db.insert(), "n-1", "pgx"); err != nil {
+			t.Error(err)
+		}
+		w.WriteHeader(http.StatusCreated)
+	}))
+	wantOne(t, together(func() *httptest.ResponseRecorder { return send(h, "a", "k", "", "lamp") }))
+	if n := db.orders(t); n != 1 {
+		t.Errorf("%d orders, want 1", n)
 	}
 }

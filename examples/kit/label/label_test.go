@@ -24,13 +24,17 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // carrier is a fake: it notes each label that it has made.
 type carrier struct {
 	*sluicegatetest.Ledger
-	mu   sync.Mutex
-	fail error
+	mu     sync.Mutex
+	fail   error
+	during func() // while it makes a label
 }
 
 func (c *carrier) Make(_ context.Context, key, _ string) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.during != nil {
+		c.during()
+	}
 	if c.fail != nil {
 		return "", c.fail
 	}
@@ -139,6 +143,20 @@ func TestWhatIsWithdrawnIsNotMade(t *testing.T) {
 		b.carrier.say(nil)
 		b.Advance(24 * time.Hour)
 		b.RequireApplied(b.carrier.Ledger)
+		b.RequireApplied(b.LedgerOf("SELECT order_id FROM label WHERE status = 'withdrawn'"), "order-1")
+	})
+}
+
+// The carrier has made it, and nobody wants it any more: who withdrew keeps his word.
+func TestWhatIsWithdrawnWhileItIsMadeStaysWithdrawn(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		b.carrier.during = func() {
+			b.inTx(t, func(tx *sql.Tx) error { return b.labels.Withdraw(t.Context(), tx, "order-1") })
+		}
+		b.paid.Deliver(order("order-1"))
+		b.Advance(time.Hour)
+		b.RequireApplied(b.carrier.Ledger, "order-1")
+		b.RequireApplied(b.made())
 		b.RequireApplied(b.LedgerOf("SELECT order_id FROM label WHERE status = 'withdrawn'"), "order-1")
 	})
 }

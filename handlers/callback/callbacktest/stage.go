@@ -142,7 +142,7 @@ func (s *stage) node(change ...func(*callback.Config)) *callback.Caller {
 	cfg := callback.Config{
 		Service: "copy", Prefix: s.db.Prefix, Keys: []string{s.secret}, Client: &http.Client{Transport: s.service},
 		QueryURL: "https://copy.example/copies/{number}", QueryJitter: callback.NoJitter, Deadline: time.Hour,
-		Now: time.Now, Alerts: s, Observe: s.observe,
+		PollMax: 30 * time.Second, Now: time.Now, Alerts: s, Observe: s.observe,
 	}
 	for _, fn := range change {
 		fn(&cfg)
