@@ -29,6 +29,7 @@ func (n *Node) callbackConfig(p *partners) callback.Config {
 		Dialect: n.cfg.Database.Dialect(), Keys: []string{p.cfg.Courier.Secret()},
 		QueryURL: courierHost + "/courier/bookings/{number}", ReadQuery: readBooking,
 		Client: p.client, Alerts: n.alerts, Logger: n.cfg.Logger,
+		QueryEvery: 10 * time.Second, // the faked courier forgets with its process
 	}
 	if p.cfg.Verify != nil {
 		c.Keys, c.Verify = nil, p.cfg.Verify

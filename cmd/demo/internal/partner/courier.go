@@ -52,7 +52,7 @@ type Booking struct {
 // CourierReport is what a courier knows.
 type CourierReport struct {
 	Bookings  map[string]Booking // by the number of the request, the order's id
-	Requests  int                // that it got, also those that it knew
+	Requests  int                // that it got, also those that it knew or could not take
 	Callbacks map[string]int     // by what they were answered
 }
 
@@ -122,6 +122,9 @@ func (c *Courier) book(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "cannot be read", http.StatusBadRequest)
 		return
 	}
+	c.mu.Lock()
+	c.requests++
+	c.mu.Unlock()
 	manner := c.cfg.Manner(p.SKU)
 	if manner == Away && c.refuses(number) {
 		http.Error(w, "not now", http.StatusServiceUnavailable)
@@ -158,7 +161,6 @@ func (c *Courier) refuses(number string) bool {
 func (c *Courier) take(number, sku string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.requests++
 	if _, ok := c.bookings[number]; ok {
 		return false
 	}
