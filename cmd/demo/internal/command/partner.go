@@ -13,8 +13,9 @@ import (
 	"github.com/sluicegate/sluicegate/handlers/objectsync/dirstore"
 )
 
-// partners are those of a shop that stays up: they behave.
-func partners() (*node.Partners, error) {
+// addPartners gives a shop that stays up its partners, who behave, and its pages,
+// for which close must be called.
+func addPartners(cfg *node.Config, s settings.Settings, logger *slog.Logger) (closePages func() error, err error) {
 	merchant, err := partner.NewMerchant(partner.MerchantConfig{})
 	if err != nil {
 		return nil, err
@@ -23,7 +24,8 @@ func partners() (*node.Partners, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &node.Partners{Merchant: merchant, Courier: courier}, nil
+	cfg.Partners = &node.Partners{Merchant: merchant, Courier: courier}
+	return addPages(cfg, s, logger)
 }
 
 // addPages gives the role api a folder for the pages of the products. close must be

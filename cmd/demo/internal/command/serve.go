@@ -73,10 +73,7 @@ func (p program) serve(c *cobra.Command) (err error) {
 		IDPrefix: idPrefix, NewID: func() string { return idPrefix + uuid.Must(uuid.NewV7()).String() },
 		ShareAlerts: true,
 	}
-	if cfg.Partners, err = partners(); err != nil {
-		return err
-	}
-	closePages, err := addPages(&cfg, s, logger)
+	closePages, err := addPartners(&cfg, s, logger)
 	if err != nil {
 		return err
 	}
