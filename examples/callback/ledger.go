@@ -61,19 +61,17 @@ func (s *service) ledger(ctx context.Context) (ledger, error) {
 }
 
 // holds says whether all invariants do: nothing lost, doubled, wrong or left over;
-// what was forged was refused, each time; and each way has ended as it must.
+// what was forged was refused, each time; and what nothing but a query, the refusal or the
+// deadline could end was ended by that. How many callbacks were parked or came late depends on
+// how quick this machine is, and is only told.
 func (l ledger) holds(plans []plan) bool {
-	of, parked := map[way]int{}, 0
+	of := map[way]int{}
 	for _, p := range plans {
 		of[p.way]++
-		if p.way == early && p.slow {
-			parked++
-		}
 	}
-	asked := of[late] + of[forged] + of[never]
 	return l.Lost == 0 && l.Duplicated == 0 && l.Wrong == 0 && l.Parked == 0 &&
-		l.Answers["forged: 401"] == of[forged] && l.Answers["early: 202"] >= parked && l.Repeated >= int64(of[twice]) && l.Late >= int64(of[late]) &&
-		l.BySource[string(callback.ByQuery)] >= asked && l.BySource[string(callback.BySend)] == of[denied] &&
+		l.Answers["forged: 401"] == of[forged] && l.Repeated+l.Late >= int64(of[twice]) &&
+		l.BySource[string(callback.ByQuery)] >= of[forged]+of[never] && l.BySource[string(callback.BySend)] == of[denied] &&
 		l.BySource[string(callback.ByDeadline)] == of[silent]
 }
 

@@ -60,7 +60,7 @@ func newService(ctx context.Context, db *sql.DB, secret string, p *partner) (*se
 			QueryEvery:  600 * time.Millisecond,                                         // 5 min
 			SendDelays:  []time.Duration{50 * time.Millisecond, 100 * time.Millisecond}, // 1 s, 5 s, 15 s, …
 			PollMax:     200 * time.Millisecond,
-			Deadline:    20 * time.Second, // 24 h
+			Deadline:    30 * time.Second, // 24 h
 		})
 		if err != nil {
 			return nil, fmt.Errorf("make a node: %w", err)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -88,9 +89,7 @@ func SignRequest(r *http.Request, body []byte, id string, now time.Time, key Sec
 	if err != nil {
 		return invalid("id: %w", err)
 	}
-	for name, values := range h {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, h)
 	return nil
 }
 
@@ -131,10 +130,14 @@ func problem(w http.ResponseWriter, status int, detail string) {
 }
 
 func answer(w http.ResponseWriter, status int, contentType string, v any) {
+	body, err := json.Marshal(v)
+	if err != nil { // of what only we put together
+		status, contentType, body = http.StatusInternalServerError, "application/problem+json", []byte("{}")
+	}
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // to a reader who may be gone; the values are encodable
+	_, _ = w.Write(body) // to a reader who may be gone
 }

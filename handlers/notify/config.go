@@ -77,7 +77,7 @@ type Config struct {
 	// Concurrency is how many notifications are worked on at a time, which bounds the connections
 	// to the database; those that wait for a partner do not count. Default 16.
 	Concurrency int
-	// InFlight is how many POSTs may be under way. Default 2000.
+	// InFlight is how many POSTs may be under way, each with a connection of its own. Default 2000.
 	InFlight int
 	// PerTarget is how many of them may be to one target, up to Concurrency.
 	// Default 4, or Concurrency where that is less.
@@ -98,7 +98,7 @@ type Config struct {
 	// off. Who gives one answers for what it connects to. Default: none.
 	Client *http.Client
 
-	// MaxPayload is the largest payload, in bytes, up to 16 MiB. Default 256 KiB.
+	// MaxPayload is the largest payload, in bytes, up to 4 MiB. Default 256 KiB.
 	MaxPayload int
 	// MaxResponse is how much of each answer is kept, in bytes, up to 64 KiB. Default 4 KiB.
 	MaxResponse int
@@ -154,7 +154,7 @@ func (c Config) withDefaults() (Config, error) {
 	for _, s := range []span[int]{
 		{"InFlight", &c.InFlight, DefaultInFlight, 1, 20_000},
 		{"PerTarget", &c.PerTarget, min(DefaultPerTarget, max(c.Concurrency, 1)), 1, max(c.Concurrency, 1)},
-		{"MaxPayload", &c.MaxPayload, DefaultMaxPayload, 1, 16 << 20},
+		{"MaxPayload", &c.MaxPayload, DefaultMaxPayload, 1, 4 << 20},
 		{"MaxResponse", &c.MaxResponse, DefaultMaxResponse, 1, 64 << 10},
 	} {
 		errs = append(errs, s.apply())

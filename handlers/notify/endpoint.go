@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ const pageBytes = 4 << 20
 //	POST /{target}/notifications/{id}/confirm  the partner knows: nothing more is sent
 //
 // The first answers {"notifications": […], "next": "…"}, the oldest first; next is
-// the cursor of the page after, and missing on the last. Without status it returns all but those delivered or
+// the cursor of the page after, and missing where there is none. Without status it returns all but those delivered or
 // confirmed: what was missed. Names with a slash are written with %2F. What is wrong is told by a problem document (RFC 9457).
 //
 // A signed request has the three headers of Standard Webhooks, over the method, a space, the
@@ -77,22 +78,41 @@ func (n *Notifier) serveList(w http.ResponseWriter, r *http.Request, target stri
 		return
 	}
 	f.Target = target
-	list, err := n.List(r.Context(), f)
+	p, err := n.page(r.Context(), f)
 	if err != nil {
 		n.refuse(w, err)
 		return
 	}
-	p, size := page{Notifications: []item{}}, 0
-	for _, record := range list {
-		if size += len(record.Payload); size > pageBytes && len(p.Notifications) > 0 {
+	answer(w, http.StatusOK, "application/json", p)
+}
+
+// page reads as many notifications as their payloads fit into pageBytes, and one at
+// least: their sizes first, so that no page is read that is not answered.
+func (n *Notifier) page(ctx context.Context, f Filter) (page, error) {
+	sizes, err := n.list(ctx, f, "NULL")
+	if err != nil || len(sizes) == 0 {
+		return page{Notifications: []item{}}, err
+	}
+	limit, fit, total := f.Limit, 0, 0
+	for _, r := range sizes {
+		if total += r.size; total > pageBytes && fit > 0 {
 			break
 		}
-		p.Notifications = append(p.Notifications, itemOf(record))
+		fit++
 	}
-	if shown := len(p.Notifications); shown > 0 && (shown < len(list) || shown == f.Limit) {
-		p.Next = cursorOf(list[shown-1])
+	f.Limit = fit
+	list, err := n.List(ctx, f)
+	if err != nil {
+		return page{}, err
 	}
-	answer(w, http.StatusOK, "application/json", p)
+	p := page{Notifications: make([]item, 0, len(list))}
+	for _, r := range list {
+		p.Notifications = append(p.Notifications, itemOf(r))
+	}
+	if len(list) > 0 && (fit < len(sizes) || len(sizes) == limit) {
+		p.Next = cursorOf(list[len(list)-1])
+	}
+	return p, nil
 }
 
 func (n *Notifier) serveOne(w http.ResponseWriter, r *http.Request, target string) {

@@ -24,6 +24,9 @@ type Executor = dbtx.Executor
 // target has it already, and changes nothing then; ErrConflict where that one differs, and ErrInvalid. A
 // concurrent transaction with the same request number is waited for.
 func (n *Notifier) Enqueue(ctx context.Context, tx Executor, what Notification) (added bool, err error) {
+	if tx == nil {
+		return false, invalid("tx: is nil")
+	}
 	if what, err = what.normalize(n.cfg.MaxPayload); err != nil {
 		return false, err
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	houseEvery   = time.Minute
+	houseEvery   = 5 * time.Minute
 	houseBatch   = 200
 	releaseBatch = 100
 )
@@ -89,22 +89,22 @@ func (n *Notifier) releaseAll(ctx context.Context) error {
 		return err
 	}
 	for _, target := range names {
-		if _, err := n.release(ctx, target); err != nil {
+		if err := n.release(ctx, target); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// release has what is held of an enabled target go on, page by page, and returns how many.
-func (n *Notifier) release(ctx context.Context, target string) (released int, err error) {
+// release has what is held of an enabled target go on, page by page.
+func (n *Notifier) release(ctx context.Context, target string) error {
 	defer n.Wake()
 	const query = "SELECT m.uid, m.round, m.attempts FROM {message} m JOIN {target} t ON t.name = m.target " +
 		"WHERE m.target = ? AND m.status = 'held' AND t.status = 'enabled' ORDER BY m.created_at, m.id LIMIT ?"
 	for {
 		page, err := collect(ctx, &n.store, query, []any{target, releaseBatch}, scanHeld)
 		if err != nil || len(page) == 0 {
-			return released, err
+			return err
 		}
 		err = n.inTx(ctx, func(ctx context.Context, tx dbtx.Tx) error {
 			for _, h := range page {
@@ -123,8 +123,7 @@ func (n *Notifier) release(ctx context.Context, target string) (released int, er
 			return nil
 		})
 		if err != nil {
-			return released, err
+			return err
 		}
-		released += len(page)
 	}
 }

@@ -136,6 +136,7 @@ type Record struct {
 
 	id    int64
 	round int64
+	size  int // of the payload
 }
 
 // Attempt is one POST.

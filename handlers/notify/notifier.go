@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluicegate/sluicegate/internal/netguard"
 	"github.com/sluicegate/sluicegate/internal/schedule"
+	"github.com/sluicegate/sluicegate/internal/schema"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
 )
 
@@ -61,6 +62,15 @@ func New(db *sql.DB, cfg Config) (*Notifier, error) {
 		return nil, fmt.Errorf("configure notify: %w", err)
 	}
 	return n, nil
+}
+
+// Migrate creates or updates the tables, with all others of Sluicegate. It may run
+// twice, and at the same time in several processes.
+func (n *Notifier) Migrate(ctx context.Context) error {
+	if _, err := schema.Up(ctx, n.db, n.dialect, n.names); err != nil {
+		return fmt.Errorf("migrate notify: %w", err)
+	}
+	return nil
 }
 
 // clock is this machine's, for signatures and what is kept in memory.

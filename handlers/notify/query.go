@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
@@ -44,13 +45,19 @@ func (f Filter) validate() error {
 	return errors.Join(errs...)
 }
 
-const recordColumns = "id, uid, target, request, type, content_type, payload, status, round, attempts, next_at, last_status, last_error, " +
+// {payload} is the payload, or NULL where it is not asked for.
+const recordColumns = "id, uid, target, request, type, content_type, {payload}, LENGTH(payload), status, round, attempts, next_at, last_status, last_error, " +
 	"created_at, updated_at, finished_at, confirmed_at"
 
 // List returns notifications of a target in the order in which they were enqueued. One that is
 // enqueued in a transaction that takes long appears, when it commits, at the time of its Enqueue:
 // who asks window after window lets them overlap.
 func (n *Notifier) List(ctx context.Context, f Filter) ([]Record, error) {
+	return n.list(ctx, f, "payload")
+}
+
+// list is List, with the payloads or, where payload is NULL, only their sizes.
+func (n *Notifier) list(ctx context.Context, f Filter, payload string) ([]Record, error) {
 	if err := f.validate(); err != nil {
 		return nil, err
 	}
@@ -77,7 +84,7 @@ func (n *Notifier) List(ctx context.Context, f Filter) ([]Record, error) {
 	if f.After.id > 0 {
 		and("(created_at > ? OR id > ?)", micros(f.After.CreatedAt), f.After.id)
 	}
-	list, err := collect(ctx, &n.store, "SELECT "+recordColumns+query+" ORDER BY created_at, id LIMIT ?", append(args, f.Limit), scanRecord)
+	list, err := collect(ctx, &n.store, "SELECT "+columnsWith(payload)+query+" ORDER BY created_at, id LIMIT ?", append(args, f.Limit), scanRecord)
 	if err != nil {
 		return nil, fmt.Errorf("list notifications: %w", err)
 	}
@@ -94,12 +101,16 @@ func statusTexts(list []Status) []string {
 	return out
 }
 
+func columnsWith(payload string) string {
+	return strings.Replace(recordColumns, "{payload}", payload, 1)
+}
+
 func scanRecord(row scanner) (r Record, err error) {
 	var (
 		uid                                         string
 		next, created, updated, finished, confirmed int64
 	)
-	err = row.Scan(&r.id, &uid, &r.Target, &r.ID, &r.Type, &r.ContentType, &r.Payload, &r.Status, &r.round, &r.Attempts, &next,
+	err = row.Scan(&r.id, &uid, &r.Target, &r.ID, &r.Type, &r.ContentType, &r.Payload, &r.size, &r.Status, &r.round, &r.Attempts, &next,
 		&r.LastStatus, &r.LastError, &created, &updated, &finished, &confirmed)
 	r.WebhookID = "msg_" + uid
 	r.NextAt, r.CreatedAt, r.UpdatedAt = fromMicros(next), fromMicros(created), fromMicros(updated)
@@ -109,7 +120,7 @@ func scanRecord(row scanner) (r Record, err error) {
 
 // Get returns a notification. ErrNotFound where the target has none of this number.
 func (n *Notifier) Get(ctx context.Context, target, id string) (Record, error) {
-	r, err := one(ctx, &n.store, "SELECT "+recordColumns+" FROM {message} WHERE uid = ?", []any{uidOf(target, id)}, scanRecord)
+	r, err := one(ctx, &n.store, "SELECT "+columnsWith("payload")+" FROM {message} WHERE uid = ?", []any{uidOf(target, id)}, scanRecord)
 	if err != nil {
 		return Record{}, fmt.Errorf("read notification: %w", err)
 	}

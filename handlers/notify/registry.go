@@ -40,7 +40,8 @@ func (n *Notifier) PutTarget(ctx context.Context, t Target, by string) error {
 	if err != nil {
 		return fmt.Errorf("put target: %w", err)
 	}
-	if _, err := n.release(ctx, t.Name); err != nil {
+	n.gates.forget(t.Name)
+	if err := n.release(ctx, t.Name); err != nil {
 		return fmt.Errorf("release what was held: %w", err)
 	}
 	return nil
@@ -59,7 +60,7 @@ func (n *Notifier) Enable(ctx context.Context, target, by string) error {
 		return err
 	}
 	n.gates.forget(target)
-	if _, err := n.release(ctx, target); err != nil {
+	if err := n.release(ctx, target); err != nil {
 		return fmt.Errorf("release what was held: %w", err)
 	}
 	return nil

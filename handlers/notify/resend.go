@@ -83,7 +83,7 @@ func (n *Notifier) ResendWindow(ctx context.Context, w Window, by string) (sent 
 	}
 	defer n.Wake()
 	for {
-		page, err := n.List(ctx, f)
+		page, err := n.list(ctx, f, "NULL")
 		if err != nil {
 			return sent, err
 		}

@@ -21,6 +21,7 @@ import (
 type store struct {
 	db      *sql.DB
 	dialect sqldialect.Dialect
+	names   sqldialect.Names
 	now     func() time.Time
 	tables  *strings.Replacer
 	runner  dbtx.Runner
@@ -29,7 +30,7 @@ type store struct {
 // In queries the tables are {target}, {message}, {attempt} and {action}, and {now} is the clock.
 func newStore(db *sql.DB, d sqldialect.Dialect, n sqldialect.Names, now func() time.Time) store {
 	return store{
-		db: db, dialect: d, now: now, runner: dbtx.DB(db, d.TxOptions()),
+		db: db, dialect: d, names: n, now: now, runner: dbtx.DB(db, d.TxOptions()),
 		tables: strings.NewReplacer(
 			"{target}", n.Table(d, schema.NotifyTarget), "{message}", n.Table(d, schema.NotifyMessage),
 			"{attempt}", n.Table(d, schema.NotifyAttempt), "{action}", n.Table(d, schema.NotifyAction),

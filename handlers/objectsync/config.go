@@ -92,6 +92,10 @@ type Config struct {
 	Lease time.Duration
 	// PollMax is how late Run may find what another process has marked. Default: 5 s.
 	PollMax time.Duration
+	// Recheck is when an object is looked at once more after an upload whose forerunner's
+	// fate is not known: its process died, or no answer came, so that it may still
+	// arrive. Default: 1 minute.
+	Recheck time.Duration
 	// RetainTombstones is how long a deletion is remembered, for Reconcile to remove
 	// then. Default: 90 days. Negative: for ever.
 	RetainTombstones time.Duration
@@ -135,6 +139,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.Concurrency, 8)
 	orDefault(&c.Lease, max(2*time.Minute, c.longest()))
 	orDefault(&c.PollMax, 5*time.Second)
+	orDefault(&c.Recheck, time.Minute)
 	orDefault(&c.RetainTombstones, 90*24*time.Hour)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -179,6 +184,9 @@ func (c Config) validate() error {
 	}
 	if c.OutageMax < time.Millisecond {
 		bad("OutageMax: %v, use at least 1 ms", c.OutageMax)
+	}
+	if c.Recheck < time.Millisecond || c.Recheck > 30*24*time.Hour {
+		bad("Recheck: %v, use 1 ms to 30 days", c.Recheck)
 	}
 	if least := max(c.longest(), 100*time.Millisecond); c.Lease < least {
 		bad("Lease: %v, use at least the %v that the tries of a run may take", c.Lease, least)

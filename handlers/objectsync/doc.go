@@ -15,7 +15,9 @@
 //   - One worker has an entity at a time, by a lease. A mark that comes during an
 //     upload makes it run again. A worker that was frozen past its lease and wrote
 //     late finds its claim stale, and marks the entity again itself. Where the store
-//     is Conditional, its late write is refused in the first place.
+//     is Conditional, its late write is refused in the first place. What a killed one had on
+//     its way, or what got no answer, may arrive later still: an upload after that is looked
+//     at once more, Config.Recheck later.
 //   - No transaction is open while the store is called.
 //   - What fails concerns its entity: the others go on.
 //
@@ -23,7 +25,7 @@
 //
 // A run tries up to three times, 1 s and 2 s apart (n · 1 s). What still fails
 // comes back by Config.Schedule, at growing intervals up to a cap. After
-// Config.MaxAttempts runs, or at once for an error that is Permanent (a value that
+// Schedule.MaxAttempts runs, or at once for an error that is Permanent (a value that
 // cannot be serialised, a body over Config.MaxSize), the record of the entity is
 // Failed and an alert goes out; the next Mark, Repair or Reconcile begins anew. A
 // store or a database that cannot be reached spends no run, only its immediate

@@ -42,7 +42,7 @@ func New(db *sql.DB, store Store, cfg Config) (*Syncer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure objectsync: %w", err)
 	}
-	target := []string{cfg.Name}
+	target := []string{cfg.Name, s.recheckTarget()}
 	s.worker, err = schedule.NewWorker(s.schedule, Queue, s.work, schedule.WorkerConfig{
 		Concurrency: cfg.Concurrency, PerTarget: cfg.Concurrency, Lease: cfg.Lease, PollMax: cfg.PollMax,
 		Jitter:  schedule.NoJitter, // settle has its own

@@ -26,7 +26,10 @@ type run struct {
 	tries  int
 	// touched says that the store was asked to change the object, whatever came of it.
 	touched bool
-	err     error
+	// unsure says that a write before the last one got no answer that counts, here or in a run that
+	// was not settled: it may still arrive.
+	unsure bool
+	err    error
 }
 
 // try tries up to Config.Tries times. The row is read anew each time.
@@ -91,6 +94,7 @@ func (s *Syncer) put(ctx context.Context, r *run, b Blob, there Info, found bool
 			return err
 		})
 		if err != nil {
+			r.unsure = r.unsure || !errors.Is(err, ErrChanged)
 			return fmt.Errorf("write object: %w", err)
 		}
 	}
@@ -104,6 +108,7 @@ func (s *Syncer) remove(ctx context.Context, r *run, b Blob, found bool) error {
 		r.touched = true
 		err := s.within(ctx, func(ctx context.Context) error { return s.store.Delete(ctx, r.rec.Key) })
 		if err != nil {
+			r.unsure = true
 			return fmt.Errorf("remove object: %w", err)
 		}
 	}

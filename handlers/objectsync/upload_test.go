@@ -160,7 +160,7 @@ func TestWhatCannotBeSerialisedIsNotTriedAgain(t *testing.T) {
 					t.Errorf("%d loads, %d alerts", loads, b.alerts.of(objectsync.AlertFailed))
 				}
 				b.run()
-				pass(time.Hour)
+				pass(10 * time.Minute)
 				if len(b.store.of("put")) != 0 || loads != 1 {
 					t.Error("it was tried again")
 				}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strconv"
 	"time"
 
 	"github.com/sluicegate/sluicegate/internal/backoff"
@@ -17,13 +16,18 @@ import (
 
 // work is the handler of the schedule's worker.
 func (s *Syncer) work(ctx context.Context, t schedule.Task) schedule.Outcome {
+	if t.Target == s.recheckTarget() {
+		return s.recheck(ctx, t)
+	}
 	s.process(ctx, t)
 	return schedule.Outcome{Settled: true}
 }
 
 // process makes a run for a claimed task and ends the claim.
 func (s *Syncer) process(ctx context.Context, t schedule.Task) Result {
+	st := stateOf(t)
 	r := s.try(ctx, t.Key)
+	r.unsure = r.unsure || st.unsure
 	res := Result{Entity: t.Key, Key: r.rec.Key, Status: Pending, Version: r.rec.Version, Tries: r.tries}
 	// What is true is written although the process is to stop.
 	wctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
@@ -39,7 +43,7 @@ func (s *Syncer) process(ctx context.Context, t schedule.Task) Result {
 		res.Err = context.Cause(ctx)
 		err = s.schedule.Release(wctx, t)
 	default:
-		v = s.judge(t, &r)
+		v = s.judge(t, &r, st)
 		if err = s.settle(wctx, t, &r, &v); err == nil {
 			s.tell(&r, v)
 			res = v.result(&r)
@@ -72,8 +76,7 @@ type verdict struct {
 }
 
 // judge decides by what the run came to.
-func (s *Syncer) judge(t schedule.Task, r *run) verdict {
-	excused, _ := strconv.Atoi(string(t.State))
+func (s *Syncer) judge(t schedule.Task, r *run, st state) verdict {
 	v := verdict{kept: r.err != nil}
 	switch {
 	case errors.Is(r.err, ErrNoRecord):
@@ -83,11 +86,11 @@ func (s *Syncer) judge(t schedule.Task, r *run) verdict {
 		v.status = r.status
 		v.outcome = schedule.Outcome{Status: schedule.Done, Attempts: t.Attempts + 1}
 	case away(r.err):
-		excused++
+		st.excused++
 		wait := backoff.Policy{Initial: min(s.cfg.Schedule.Initial, s.cfg.OutageMax), Max: s.cfg.OutageMax, Multiplier: 2}
 		v.status = Pending
 		v.outcome = schedule.Outcome{
-			Status: schedule.Waiting, Delay: wait.Delay(excused), Attempts: t.Attempts, Error: r.err.Error(), State: []byte(strconv.Itoa(excused)),
+			Status: schedule.Waiting, Delay: wait.Delay(st.excused), Attempts: t.Attempts, Error: r.err.Error(), State: stateAfter(t, st.excused, r.unsure),
 		}
 	case failure.IsPermanent(r.err) || t.Attempts+1 >= s.cfg.Schedule.MaxAttempts:
 		v.status = Failed
@@ -95,7 +98,7 @@ func (s *Syncer) judge(t schedule.Task, r *run) verdict {
 	default:
 		v.status = Pending
 		v.outcome = schedule.Outcome{
-			Status: schedule.Waiting, Delay: s.cfg.Schedule.after(t.Attempts + 1), Attempts: t.Attempts + 1, Error: r.err.Error(), State: []byte("0"),
+			Status: schedule.Waiting, Delay: s.cfg.Schedule.after(t.Attempts + 1), Attempts: t.Attempts + 1, Error: r.err.Error(), State: stateAfter(t, 0, r.unsure),
 		}
 	}
 	if d := v.outcome.Delay; d > 0 { // so that what failed together does not come back together
@@ -116,8 +119,13 @@ func (s *Syncer) settle(ctx context.Context, t schedule.Task, r *run, v *verdict
 			if err != nil {
 				return fmt.Errorf("write record: %w", err)
 			}
-			if !current {
-				settled.remark()
+			switch {
+			case !current:
+				settled.remark(t, r)
+			case r.err == nil && r.unsure:
+				if err := s.recheckLater(ctx, tx, t); err != nil {
+					return err
+				}
 			}
 			return s.schedule.SettleTx(ctx, tx, t, settled.outcome) //nolint:wrapcheck // it says what it did
 		})
@@ -130,10 +138,10 @@ func (s *Syncer) settle(ctx context.Context, t schedule.Task, r *run, v *verdict
 }
 
 // remark is for an entity that was marked since its row was read.
-func (v *verdict) remark() {
+func (v *verdict) remark(t schedule.Task, r *run) {
 	v.again, v.status = true, Pending
 	if v.outcome.Status != schedule.Waiting { // what failed keeps its wait
-		v.outcome = schedule.Outcome{Status: schedule.Waiting, State: []byte("0")}
+		v.outcome = schedule.Outcome{Status: schedule.Waiting, State: stateAfter(t, 0, r.unsure)}
 	}
 }
 

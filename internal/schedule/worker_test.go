@@ -268,26 +268,3 @@ func TestFinishedTasksAreRemovedAfterTheirRetention(t *testing.T) {
 		}
 	})
 }
-
-// The worker has looked for the next due time while the task was claimed, and seen
-// only the end of its lease.
-func TestATaskThatComesBackSoonerThanTheNextLookIsNotLate(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bench) {
-		c := b.calls()
-		b.start(func(_ context.Context, task schedule.Task) schedule.Outcome {
-			c.note(task)
-			return again(task, time.Second)
-		}, schedule.WorkerConfig{PollMax: time.Minute})
-		b.add(schedule.Spec{Key: "a", Delay: time.Second})
-		pass(time.Minute + 10*time.Second)
-		at := c.of("a")
-		for i := 1; i < len(at); i++ {
-			if !near(at[i]-at[i-1], time.Second) {
-				t.Fatalf("worked at %v, want one second apart", at)
-			}
-		}
-		if len(at) < 5 {
-			t.Errorf("worked at %v, want each second", at)
-		}
-	})
-}

@@ -38,7 +38,7 @@ type campaign struct {
 
 func newCampaign(t *testing.T, db *database) *campaign {
 	t.Helper()
-	c := &campaign{t: t, db: db, s3: startS3(t), seed: uint64(time.Now().UnixNano())} //nolint:gosec // a seed
+	c := &campaign{t: t, db: db, s3: startS3(t), seed: uint64(time.Now().UnixNano())}
 	t.Logf("seed %d", c.seed)
 	var err error
 	c.store, err = bucketAt(c.s3.URL, false)
@@ -177,17 +177,30 @@ func (c *campaign) seedRows() {
 	c.inTx(func(tx *sql.Tx) error { return c.syncer.MarkBatch(context.Background(), tx, ids...) })
 }
 
-// wait returns when the server has seen so many writes.
-func (c *campaign) wait(puts int) {
+// until waits for fn to say so.
+func (c *campaign) until(fn func() bool) {
 	c.t.Helper()
-	deadline := time.After(time.Minute)
-	for c.s3.count() < puts {
+	deadline := time.After(2 * time.Minute)
+	for !fn() {
 		select {
 		case <-time.After(5 * time.Millisecond):
 		case <-deadline:
-			c.t.Fatalf("%d writes after a minute, want %d", c.s3.count(), puts)
+			c.t.Fatalf("not after two minutes; %d writes", c.s3.count())
 		}
 	}
+}
+
+// looked lets Config.Recheck be over for all that wait for it.
+func (c *campaign) looked() {
+	c.t.Helper()
+	rechecks := " WHERE queue = 'objectsync' AND target = 'products/recheck' AND status = 'waiting'"
+	c.db.exec(c.t, "UPDATE "+c.db.prefix+"task SET due_at = 1, claim_at = 1"+rechecks+" AND claim_at = due_at")
+	n := 0
+	c.until(func() bool {
+		must(c.t, c.db.QueryRow("SELECT COUNT(*) FROM "+c.db.prefix+"task"+rechecks).Scan(&n))
+		return n == 0
+	})
+	c.settled()
 }
 
 // A thousand entities; a tenth of all requests fail, some after they were done; one process is
@@ -203,37 +216,27 @@ func TestAThousandObjectsFollowTheirRowsThroughFaultsAndAKill(t *testing.T) {
 		c.s3.with(func(s *s3) { s.random = rand.New(rand.NewPCG(c.seed, 7)) })
 		c.seedRows()
 
-		// The writes from the 300th on are held until their process is dead.
-		held, free := make(chan struct{}, entities), make(chan struct{})
-		c.s3.with(func(s *s3) {
-			s.onPut = func(n int) {
-				if n >= 300 {
-					held <- struct{}{}
-					<-free
-				}
-			}
-		})
-		victim := db.start(t, c.s3.URL)
-		for range 4 {
-			<-held
-		}
+		// From the 300th write on, those of the first process are held until it is dead, and those
+		// of the second until it is frozen: in the middle of its uploads, and of no transaction, which would
+		// lock rows until the database gives its connection up.
+		free := make(chan struct{})
+		victim := c.stuck(300, free)
 		victim.kill()
-		c.s3.with(func(s *s3) { s.onPut = nil })
+		frozen := c.stuck(100, free)
+		frozen.signal(t, syscall.SIGSTOP)
 
-		frozen := db.start(t, c.s3.URL)
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- c.syncer.Run(ctx) }()
-		c.write(150)
-		c.wait(600)
-		frozen.signal(t, syscall.SIGSTOP)
-		c.write(150)
+		c.write(300)
 		c.settledBut(frozen)
 		close(free) // what the dead one wrote arrives now
+		c.until(c.s3.idle)
 		frozen.signal(t, syscall.SIGCONT)
 		c.write(50)
 		c.s3.with(func(s *s3) { s.random = nil })
 		c.settled()
+		c.looked()
 		c.equal()
 		frozen.signal(t, syscall.SIGTERM)
 		if err := <-frozen.ended; err != nil {
@@ -241,12 +244,37 @@ func TestAThousandObjectsFollowTheirRowsThroughFaultsAndAKill(t *testing.T) {
 		}
 		frozen.ended <- nil
 		c.settled()
+		c.looked()
 		c.equal()
 		c.drift()
 		stop()
 		must(t, <-ended)
 		t.Logf("%d rows changed, %d writes", c.version.Load(), c.s3.count())
 	})
+}
+
+// stuck starts a process and returns when as many of its writes as it makes at a time are held, after
+// the first ones were let through.
+func (c *campaign) stuck(after int64, free <-chan struct{}) *child {
+	c.t.Helper()
+	var (
+		n    atomic.Int64
+		held = make(chan struct{}, entities)
+	)
+	p := c.db.start(c.t, c.s3.side(c.t, func() {
+		if n.Add(1) > after {
+			held <- struct{}{}
+			<-free
+		}
+	}))
+	for range 8 {
+		select {
+		case <-held:
+		case <-time.After(2 * time.Minute):
+			c.t.Fatalf("after %d writes none is held", n.Load())
+		}
+	}
+	return p
 }
 
 // settledBut waits for the lease of the frozen process to end.
@@ -256,75 +284,4 @@ func (c *campaign) settledBut(frozen *child) {
 		c.t.Fatalf("the frozen process is gone: %v", err)
 	}
 	c.settled()
-}
-
-// drift plants what Reconcile is to find.
-func (c *campaign) drift() {
-	c.t.Helper()
-	ctx := c.t.Context()
-	live, err := c.db.entities(ctx, c.db.DB, "", 40)
-	must(c.t, err)
-	for _, id := range live[:10] {
-		must(c.t, c.store.Delete(ctx, "products/"+id+".json"))
-	}
-	for _, id := range live[10:20] {
-		_, err := c.store.Put(ctx, "products/"+id+".json", objectsync.Blob{Body: []byte("{}"), Version: 1})
-		must(c.t, err)
-	}
-	for _, id := range live[20:30] {
-		c.db.exec(c.t, "UPDATE "+c.db.table+" SET version = ? WHERE id = ?", c.version.Add(1), id)
-	}
-	for _, id := range live[30:35] {
-		c.db.exec(c.t, "DELETE FROM "+c.db.table+" WHERE id = ?", id)
-	}
-	for i := range 5 {
-		_, err := c.store.Put(ctx, fmt.Sprintf("products/orphan%d.json", i), objectsync.Blob{Body: []byte("{}")})
-		must(c.t, err)
-	}
-	c.db.exec(c.t, "INSERT INTO "+c.db.table+" (id, name, version) VALUES ('unmarked', 'x', ?)", c.version.Add(1))
-
-	before := c.dump()
-	dry, err := c.syncer.Reconcile(ctx, objectsync.ReconcileConfig{DryRun: true, Page: 64, Grace: objectsync.NoGrace})
-	must(c.t, err)
-	if after := c.dump(); after != before {
-		c.t.Errorf("a dry run changed %s to %s", before, after)
-	}
-	graceful, err := c.syncer.Reconcile(ctx, objectsync.ReconcileConfig{DryRun: true, Page: 64})
-	if must(c.t, err); graceful.Orphan != 0 || graceful.Young != 10 {
-		c.t.Errorf("with a grace of an hour: %+v", graceful)
-	}
-	wet, err := c.syncer.Reconcile(ctx, objectsync.ReconcileConfig{Page: 64, Grace: objectsync.NoGrace, Deep: true})
-	must(c.t, err)
-	for name, r := range map[string]objectsync.Report{"dry": dry, "wet": wet} {
-		if r.Missing != 11 || r.Stale != 20 || r.Orphan != 10 || r.Stuck != 0 || r.Unread != 0 {
-			c.t.Errorf("%s: %+v", name, r)
-		}
-	}
-	c.settled()
-	c.equal()
-	again, err := c.syncer.Reconcile(ctx, objectsync.ReconcileConfig{Page: 64, Grace: objectsync.NoGrace, Deep: true})
-	if must(c.t, err); again.Drift() != 0 {
-		c.t.Errorf("after the repair: %+v", again)
-	}
-}
-
-// dump is enough of store and tables to see a change.
-func (c *campaign) dump() string {
-	c.t.Helper()
-	page, err := c.store.List(c.t.Context(), objectsync.ListRequest{Limit: 1000})
-	must(c.t, err)
-	out := fmt.Sprint(len(page.Items))
-	for _, o := range page.Items {
-		out += o.Key + o.ETag + o.Modified.String()
-	}
-	for _, table := range []string{"object", "task", "object_action"} {
-		var n, sum int64
-		what := "COUNT(*), COALESCE(SUM(touched), 0)"
-		if table == "object_action" {
-			what = "COUNT(*), 0"
-		}
-		must(c.t, c.db.QueryRow("SELECT "+what+" FROM "+c.db.prefix+table).Scan(&n, &sum))
-		out += fmt.Sprint(" ", table, n, sum)
-	}
-	return out
 }

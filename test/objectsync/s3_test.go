@@ -24,9 +24,9 @@ type s3 struct {
 	mu     sync.Mutex
 	random *rand.Rand // nil: healthy
 	puts   int
-	onPut  func(n int) // after the n-th PUT has been read, before it is done
 
 	refusePuts bool
+	atWork     int // PUTs that were read and are not done
 }
 
 func startS3(tb testing.TB) *s3 {
@@ -35,10 +35,7 @@ func startS3(tb testing.TB) *s3 {
 	must(tb, backend.CreateBucket(bucket))
 	s := &s3{real: gofakes3.New(backend).Server()}
 	s.Server = httptest.NewServer(s)
-	tb.Cleanup(func() {
-		s.Close()
-		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
-	})
+	tb.Cleanup(s.Close)
 	return s
 }
 
@@ -55,6 +52,33 @@ func (s *s3) count() int {
 	return s.puts
 }
 
+// side returns the URL of another door to the server, at which a PUT waits for hold after it has been read.
+func (s *s3) side(tb testing.TB, hold func()) string {
+	tb.Helper()
+	door := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPut {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				return
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			s.with(func(s *s3) { s.atWork++ })
+			defer s.with(func(s *s3) { s.atWork-- })
+			hold()
+		}
+		s.ServeHTTP(w, r)
+	}))
+	tb.Cleanup(door.Close)
+	return door.URL
+}
+
+// idle reports whether no PUT is at work.
+func (s *s3) idle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.atWork == 0
+}
+
 // fate is what becomes of a request.
 type fate int
 
@@ -65,11 +89,12 @@ const (
 	cut         // done, and the answer is lost
 )
 
-func (s *s3) decide(put bool) (fate, func(int), int) {
+func (s *s3) decide(put bool) fate {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if put {
 		s.puts++
+		s.atWork++
 	}
 	f := fine
 	if s.refusePuts && put {
@@ -84,10 +109,7 @@ func (s *s3) decide(put bool) (fate, func(int), int) {
 			f = cut
 		}
 	}
-	if !put {
-		return f, nil, 0
-	}
-	return f, s.onPut, s.puts
+	return f
 }
 
 func (s *s3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -96,9 +118,9 @@ func (s *s3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	f, hook, n := s.decide(r.Method == http.MethodPut)
-	if hook != nil {
-		hook(n)
+	f := s.decide(r.Method == http.MethodPut)
+	if r.Method == http.MethodPut {
+		defer s.with(func(s *s3) { s.atWork-- })
 	}
 	switch f {
 	case failed:

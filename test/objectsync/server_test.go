@@ -182,19 +182,17 @@ func bucketAt(endpoint string, unconditional bool) (*s3store.Store, error) {
 // difference tells how the store differs from the rows, byte by byte.
 func (db *database) difference(ctx context.Context, s objectsync.Store) (string, error) {
 	want := map[string]string{}
-	rows, err := db.QueryContext(ctx, "SELECT id, name, version FROM "+db.table)
+	ids, err := db.entities(ctx, db.DB, "", 10_000)
 	if err != nil {
 		return "", err
 	}
-	for rows.Next() {
-		var p product
-		if err := rows.Scan(&p.ID, &p.Name, &p.Version); err != nil {
+	for _, id := range ids {
+		o, err := db.load(ctx, db.DB, id)
+		if err != nil {
 			return "", err
 		}
-		want["products/"+p.ID+".json"] = fmt.Sprintf(`{"id":%q,"name":%q,"version":%d}`, p.ID, p.Name, p.Version)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return "", err
+		p, _ := o.Body.(product)
+		want["products/"+id+".json"] = fmt.Sprintf(`{"id":%q,"name":%q,"version":%d}`, p.ID, p.Name, p.Version)
 	}
 	after := ""
 	for {

@@ -41,7 +41,8 @@ func (x *trap) row() product {
 	x.t.Helper()
 	o, err := x.db.load(x.t.Context(), x.db.DB, "1")
 	must(x.t, err)
-	return o.Body.(product)
+	p, _ := o.Body.(product)
+	return p
 }
 
 func (x *trap) write(name string) {

@@ -81,15 +81,23 @@ var answerCases = []testCase{
 		b.put(n, notify.Target{Name: "shop", URL: "https://shop.example/new"}) // does not enable it
 		pass(hour)
 		b.expect(n, "shop", "order-2", notify.Held, 0)
-		b.Answers(status(200))
+		failed := false
+		b.Answers(func(c Call) Answer {
+			if string(c.Body) == `{"id":"order-1"}` && !failed {
+				failed = true
+				return Answer{Status: 500}
+			}
+			return Answer{Status: 200}
+		})
 		enabled := time.Now()
 		b.must(n.Enable(ctx, "shop", "ops"))
 		pass(time.Minute)
-		b.expect(n, "shop", "order-1", notify.Delivered, 2)
+		b.expect(n, "shop", "order-1", notify.Delivered, 3)
 		b.expect(n, "shop", "order-2", notify.Delivered, 1)
-		for _, c := range b.Calls("shop")[1:] {
-			if !near(c.At.Sub(enabled), 0) {
-				b.Errorf("released after %s", c.At.Sub(enabled))
+		calls := b.Calls("shop")[1:]
+		for i, want := range []time.Duration{0, 0, time.Second} { // the 410 took nothing from the schedule
+			if got := calls[i].At.Sub(enabled); !near(got, want) {
+				b.Errorf("call %d came %s after Enable, want %s", i+1, got, want)
 			}
 		}
 	}},

@@ -12,7 +12,7 @@ var errBusiness = errors.New("the order failed")
 
 var faultCases = []testCase{
 	{"a notification is there if its transaction commits, and once", func(b *bench) {
-		n := b.begin(notify.Config{})
+		n := b.begin(notify.Config{PollMax: time.Second})
 		b.put(n, notify.Target{Name: "shop"})
 		what := notify.Notification{Target: "shop", ID: "order-1", Payload: []byte("paid")}
 		in := func(what notify.Notification, end error) (added bool, err error) {
@@ -54,7 +54,7 @@ var faultCases = []testCase{
 		}
 	}},
 	{"what another process has enqueued is found within PollMax", func(b *bench) {
-		n := b.begin(notify.Config{})
+		n := b.begin(notify.Config{PollMax: time.Second})
 		b.put(n, notify.Target{Name: "shop"})
 		pass(10 * time.Minute)
 		other := b.notifier(b.connect(), notify.Config{})
@@ -111,7 +111,7 @@ var faultCases = []testCase{
 			return Answer{Status: 200}
 		})
 		stop := b.start(first)
-		n := b.notifier(b.db, notify.Config{Lease: 10 * time.Second})
+		n := b.notifier(b.db, notify.Config{Lease: 10 * time.Second, PollMax: time.Second})
 		b.put(n, notify.Target{Name: "shop"})
 		at := time.Now()
 		b.notify(first, "shop", "order-1")
@@ -128,6 +128,38 @@ var faultCases = []testCase{
 			b.Error("the partner cannot know it by its id")
 		}
 	}},
+	{"a process that died between stopping a notification and telling of it has its successor tell", func(b *bench) {
+		b.Answers(status(500))
+		n := b.begin(notify.Config{})
+		b.put(n, notify.Target{Name: "shop"})
+		b.notify(n, "shop", "order-1")
+		pass(10 * time.Second) // its task is there, and due at 21 s
+		_, err := b.db.Exec("UPDATE " + b.prefix + "notify_message SET status = 'stopped', finished_at = updated_at")
+		b.must(err)
+		pass(hour)
+		if emitted, _ := b.alerts.named(notify.NameExhausted); emitted != 1 || len(b.Calls("shop")) != 3 {
+			b.Errorf("%d alerts, %d calls", emitted, len(b.Calls("shop")))
+		}
+	}},
+	{"what was recorded of an attempt counts, though its task was never settled", func(b *bench) {
+		b.Answers(status(500))
+		n := b.begin(notify.Config{})
+		b.put(n, notify.Target{Name: "shop"})
+		began := time.Now()
+		b.notify(n, "shop", "order-1")
+		pass(500 * time.Millisecond)
+		// As if the process had died after it had recorded the third attempt: the task is due, the row says later.
+		_, err := b.db.Exec("UPDATE " + b.prefix + "notify_message SET attempts = 3, next_at = " + fmt.Sprint(began.Add(15*time.Second).UnixMicro()))
+		b.must(err)
+		pass(hour)
+		calls := b.Calls("shop")
+		if got := calls[1].At.Sub(began); !near(got, 15*time.Second) {
+			b.Errorf("called after %s", got)
+		}
+		if got := calls[2].At.Sub(calls[1].At); !near(got, 30*time.Second) { // the fourth of the schedule
+			b.Errorf("and then after %s", got)
+		}
+	}},
 	{"two processes make each attempt once", func(b *bench) {
 		b.Answers(func(c Call) Answer {
 			if c.N%3 != 0 {
@@ -136,7 +168,7 @@ var faultCases = []testCase{
 			return Answer{Status: 200}
 		})
 		first := b.begin(notify.Config{Circuit: notify.NoCircuit})
-		second := b.begin(notify.Config{Circuit: notify.NoCircuit})
+		second := b.begin(notify.Config{Circuit: notify.NoCircuit, PollMax: time.Second})
 		for i := range 50 {
 			target := fmt.Sprint("shop-", i)
 			b.put(first, notify.Target{Name: target})

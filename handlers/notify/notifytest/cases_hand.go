@@ -33,7 +33,7 @@ var handCases = []testCase{
 	}},
 	{"a resend in the middle of the schedule begins it again, and of a delivered one sends it again", func(b *bench) {
 		b.Answers(func(c Call) Answer {
-			if c.N <= 4 {
+			if c.N <= 8 {
 				return Answer{Status: 500}
 			}
 			return Answer{Status: 200}
@@ -45,11 +45,12 @@ var handCases = []testCase{
 		resent := time.Now()
 		b.must(n.Resend(ctx, "shop", "order-1", "alice"))
 		pass(hour)
-		b.waits(b.Calls("shop")[3:], resent, time.Second)
-		b.expect(n, "shop", "order-1", notify.Delivered, 5)
+		// And by this schedule only: the task of the one before is over.
+		b.waits(b.Calls("shop")[3:], resent, time.Second, 5*time.Second, 15*time.Second, 30*time.Second, time.Minute)
+		b.expect(n, "shop", "order-1", notify.Delivered, 9)
 		b.must(n.Resend(ctx, "shop", "order-1", "alice"))
 		pass(hour)
-		b.expect(n, "shop", "order-1", notify.Delivered, 6)
+		b.expect(n, "shop", "order-1", notify.Delivered, 10)
 		if err := n.Resend(ctx, "shop", "order-2", "alice"); !errors.Is(err, notify.ErrNotFound) {
 			b.Error(err)
 		}

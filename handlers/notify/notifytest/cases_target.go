@@ -105,7 +105,7 @@ var targetCases = []testCase{
 			return Answer{Status: 200}
 		})
 		b.notify(n, "shop", "bad")
-		pass(hour)
+		pass(21*time.Second + 200*time.Millisecond) // its fourth failure is fresh
 		for i := range 10 {
 			at := time.Now()
 			b.notify(n, "shop", fmt.Sprint(i))

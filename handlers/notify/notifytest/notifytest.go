@@ -90,6 +90,9 @@ func (b *bench) notifier(db *sql.DB, cfg notify.Config) *notify.Notifier {
 	b.Helper()
 	cfg.Prefix, cfg.Now, cfg.Alerts = b.prefix, time.Now, &b.alerts
 	cfg.Logger = slog.New(slog.NewTextHandler(&b.log, nil))
+	if cfg.PollMax == 0 {
+		cfg.PollMax = time.Hour // due times and Wake are what most cases are about, and days of polls take minutes
+	}
 	if cfg.Client == nil {
 		cfg.Client = &http.Client{Transport: b.Partner}
 	}
