@@ -51,4 +51,5 @@ func TestTheEmbeddedShopIsExactAfterItWasKilled(t *testing.T) {
 		t.Error("too little happened to show anything")
 	}
 	checkExact(t, db, orders.accepted)
+	checkParcels(t, db)
 }

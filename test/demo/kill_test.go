@@ -67,6 +67,7 @@ func TestTheLedgerIsExactAfterRelayAndConsumersWereKilled(t *testing.T) {
 		t.Errorf("%d kills and %d orders are too few to show anything", kills, len(accepted))
 	}
 	checkExact(t, db, accepted)
+	checkParcels(t, db)
 	pids(t, db)
 }
 
@@ -206,6 +207,22 @@ func checkExact(t *testing.T, db *sql.DB, accepted []string) {
 			}
 		}
 	}
+}
+
+// checkParcels checks that no result of the courier was noted twice, or of an order
+// that is not there.
+func checkParcels(t *testing.T, db *sql.DB) {
+	t.Helper()
+	var noted, twice, phantom int
+	err := db.QueryRowContext(t.Context(), `SELECT (SELECT COUNT(*) FROM parcels), (SELECT COUNT(*) - COUNT(DISTINCT order_id) FROM parcels),
+		(SELECT COUNT(*) FROM parcels p WHERE NOT EXISTS (SELECT 1 FROM orders o WHERE o.id = p.order_id))`).Scan(&noted, &twice, &phantom)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if noted == 0 || twice != 0 || phantom != 0 {
+		t.Errorf("%d results of the courier are noted, %d of them again, %d of no order", noted, twice, phantom)
+	}
+	t.Logf("%d results of the courier are noted", noted)
 }
 
 // pids checks that the killed consumers had really worked: several of their

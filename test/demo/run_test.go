@@ -20,10 +20,21 @@ type summary struct {
 	AlertsSent       int            `json:"alerts_sent"`
 	AlertsSuppressed int            `json:"alerts_suppressed"`
 	ElapsedSeconds   float64        `json:"elapsed_seconds"`
+	HTTPReplayed     int            `json:"http_replayed"`
+	HTTPConflicts    int            `json:"http_conflicts"`
+	MerchantTold     int            `json:"merchant_told"`
+	MerchantMissed   int            `json:"merchant_missed"`
+	Mismatched       int            `json:"mismatched"`
+	CallsEnded       int            `json:"calls_ended"`
+	PagesEqual       int            `json:"pages_equal"`
+	UploadsFailed    int            `json:"uploads_failed"`
 }
 
 var fields = []string{"orders", "applied", "lost", "duplicated", "redelivered", "deduplicated", "retried", "parked",
-	"dead_lettered", "alerts_sent", "alerts_suppressed", "elapsed_seconds"}
+	"dead_lettered", "alerts_sent", "alerts_suppressed", "elapsed_seconds", "http_replayed", "http_conflicts",
+	"merchant_told", "merchant_posts", "merchant_missed", "merchant_asked", "mismatched",
+	"calls_ended", "calls_sent", "callbacks_applied", "callbacks_parked", "callbacks_late", "callbacks_forged",
+	"pages_equal", "price_changes", "uploads", "uploads_failed"}
 
 func TestTheLedgerIsExactOnRealServers(t *testing.T) {
 	for _, c := range []struct{ name, database, idempotency string }{
@@ -77,7 +88,9 @@ func checkSummary(t *testing.T, stdout string) {
 	if s.Orders != 300 || s.Lost != 0 || s.Duplicated != 0 || applied < 4*300-4*s.DeadLettered || len(s.Applied) != 4 {
 		t.Errorf("ledger is %s", last)
 	}
-	if s.Redelivered == 0 || s.Deduplicated == 0 || s.Retried == 0 || s.Parked == 0 || s.DeadLettered == 0 || s.AlertsSent == 0 || s.AlertsSuppressed == 0 {
+	if s.Redelivered == 0 || s.Deduplicated == 0 || s.Retried == 0 || s.Parked == 0 || s.DeadLettered == 0 || s.AlertsSent == 0 || s.AlertsSuppressed == 0 ||
+		s.HTTPReplayed == 0 || s.MerchantMissed == 0 || s.Mismatched != 0 || s.MerchantTold != s.Applied["payment"] || s.CallsEnded != s.Applied["shipping"] ||
+		s.PagesEqual == 0 || s.UploadsFailed == 0 {
 		t.Errorf("faults that did not strike: %s", last)
 	}
 	t.Log(last)

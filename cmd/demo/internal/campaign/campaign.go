@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -17,8 +18,10 @@ import (
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/fault"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/ledger"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/node"
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/partner"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/progress"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/settings"
+	"github.com/sluicegate/sluicegate/handlers/objectsync/dirstore"
 	"github.com/sluicegate/sluicegate/internal/database"
 	"github.com/sluicegate/sluicegate/middleware/park"
 )
@@ -44,7 +47,21 @@ func runWith(parent context.Context, s settings.Settings, display *progress.Disp
 	}
 	ctx, cancel := context.WithTimeoutCause(parent, s.Deadline, fmt.Errorf("the deadline of %s has passed", s.Deadline))
 	defer cancel()
-	r := newRun(s, display)
+	folder, err := os.MkdirTemp("", "sluicegate-pages-")
+	if err != nil {
+		return Summary{}, fmt.Errorf("make folder of pages: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	pages, err := dirstore.New(folder)
+	if err != nil {
+		return Summary{}, err
+	}
+	defer func() { err = errors.Join(err, pages.Close()) }()
+	r, err := newRun(s, display)
+	if err != nil {
+		return Summary{}, err
+	}
+	r.folder, r.store = folder, fault.NewStore(pages, r.plan)
 	cfg := r.nodeConfig(source, logger)
 	adjust(&cfg)
 	r.node, err = node.Open(ctx, cfg)
@@ -78,19 +95,32 @@ type run struct {
 	plan       fault.Plan
 	deliveries *fault.Deliveries
 	counts     *counts
+	merchant   *partner.Merchant
+	courier    *partner.Courier
+	folder     string // of the products' pages
+	store      *fault.Store
 	node       *node.Node
 	client     *client
 }
 
-func newRun(s settings.Settings, display *progress.Display) *run {
+func newRun(s settings.Settings, display *progress.Display) (*run, error) {
 	plan := fault.NewPlan(s.Seed, s.Orders)
+	merchant, err := partner.NewMerchant(plan.Merchant(s.Orders))
+	if err != nil {
+		return nil, err
+	}
+	courier, err := partner.NewCourier(plan.Courier())
+	if err != nil {
+		return nil, err
+	}
 	return &run{
+		merchant: merchant, courier: courier,
 		settings: s, display: display, begun: time.Now(), plan: plan,
 		// Not from the seed: the same run repeated on one database must not
 		// meet its former self.
 		name:       "run" + strings.ToLower(rand.Text()[:10]),
 		deliveries: fault.NewDeliveries(plan), counts: newCounts(),
-	}
+	}, nil
 }
 
 // soon is the schedule of the messages that the attempts at once could not do, in
@@ -112,6 +142,8 @@ func (r *run) nodeConfig(source database.Source, logger *slog.Logger) node.Confi
 		BreakPublisher:  func(b fault.Broker) fault.Broker { return fault.NewPublisher(b, r.plan, r.settings.Orders) },
 		BreakSubscriber: r.deliveries.Subscriber,
 		Observe:         r.counts.observe,
+		Partners:        &node.Partners{Merchant: r.merchant, Courier: r.courier, Hurry: true},
+		Pages:           r.store,
 		Park:            sluicegate.ParkConfig{Policy: soon, PollMax: 200 * time.Millisecond},
 		AlertWait:       time.Second,
 		Logger:          logger,
@@ -127,7 +159,7 @@ func (r *run) do(ctx context.Context) (Summary, error) {
 		return Summary{}, err
 	}
 	r.display.Say("%s: %d orders with seed %d to %s, while things break on purpose", r.name, r.settings.Orders, r.settings.Seed, url)
-	r.client = newClient(url, r.settings.Seed, r.settings.Orders)
+	r.client = newClient(url, r.name, r.plan, r.settings)
 	accepted, placeErr := r.place(ctx)
 	late := r.drained(ctx)
 
@@ -139,7 +171,8 @@ func (r *run) do(ctx context.Context) (Summary, error) {
 	if err != nil {
 		return Summary{}, errors.Join(err, stopErr)
 	}
-	return r.summary(facts, accepted, placeErr, stopErr, late), nil
+	pagesErr := r.pages(&facts)
+	return r.summary(facts, accepted, placeErr, stopErr, late, pagesErr), nil
 }
 
 // place places the orders and shows how that goes.
@@ -165,9 +198,12 @@ func (r *run) place(ctx context.Context) ([]string, error) {
 	}
 }
 
-// expect adds to facts which orders were meant to be set aside.
+// expect adds to facts which orders were meant to be set aside, and which request
+// each is of: a run asks for every SKU once.
 func (r *run) expect(facts ledger.Facts) ledger.Facts {
-	facts.Poison = map[string]map[string]bool{}
+	facts.Poison, facts.Requests = map[string]map[string]bool{}, facts.SKUs
+	heard, booked := r.merchant.Report(), r.courier.Report()
+	facts.Merchant, facts.Courier = &heard, &booked
 	for _, service := range ledger.Services {
 		facts.Poison[service] = map[string]bool{}
 		for id, sku := range facts.SKUs {
@@ -187,11 +223,14 @@ func (r *run) summary(facts ledger.Facts, accepted []string, errs ...error) Summ
 	parked := r.counts.parkedEver()
 	alerts := r.node.Alerts()
 	s := Summary{
-		Orders: report.Orders, Applied: report.Applied, Lost: report.Lost, Duplicated: report.Duplicated,
+		pageSummary: r.newPageSummary(report.PagesEqual),
+		Orders:      report.Orders, Applied: report.Applied, Lost: report.Lost, Duplicated: report.Duplicated,
 		Redelivered: r.deliveries.Redelivered(), Deduplicated: deduplicated, Retried: retried, Parked: parked,
 		AlertsSent: alerts.Sent, AlertsSuppressed: alerts.Suppressed,
-		ElapsedSeconds: float64(time.Since(r.begun).Milliseconds()) / 1000,
-		report:         report, seed: r.settings.Seed,
+		HTTPReplayed: int(r.client.replayed.Load()), HTTPConflicts: int(r.client.conflicts.Load()),
+		ElapsedSeconds:  float64(time.Since(r.begun).Milliseconds()) / 1000,
+		merchantSummary: newMerchantSummary(r.merchant.Report()), courierSummary: newCourierSummary(r.courier.Report(), facts.Parcels), Mismatched: report.Mismatched,
+		report: report, seed: r.settings.Seed,
 	}
 	for _, n := range report.DeadLettered {
 		s.DeadLettered += n

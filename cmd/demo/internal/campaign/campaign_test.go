@@ -3,8 +3,11 @@ package campaign
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"log/slog"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +19,9 @@ import (
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/node"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/progress"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/settings"
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/shop"
+	"github.com/sluicegate/sluicegate/handlers/objectsync"
+	"github.com/sluicegate/sluicegate/httpidem"
 	"github.com/sluicegate/sluicegate/internal/batch"
 	"github.com/sluicegate/sluicegate/internal/database"
 	"github.com/sluicegate/sluicegate/middleware/idempotency"
@@ -55,7 +61,10 @@ func TestTheLedgerIsExactUnderEveryFault(t *testing.T) {
 			if !s.Exact() || s.Lost != 0 || s.Duplicated != 0 {
 				t.Fatalf("%+v: %v", s, s.Problems())
 			}
-			if s.Orders != 60 || s.Redelivered == 0 || s.Deduplicated == 0 || s.Retried == 0 || s.Parked == 0 || s.DeadLettered == 0 || s.AlertsSent == 0 || s.AlertsSuppressed == 0 {
+			if s.Orders != 60 || s.Redelivered == 0 || s.Deduplicated == 0 || s.Retried == 0 || s.Parked == 0 || s.DeadLettered == 0 || s.AlertsSent == 0 || s.AlertsSuppressed == 0 ||
+				s.HTTPReplayed == 0 || s.MerchantMissed == 0 || s.MerchantAsked == 0 || s.MerchantTold != s.Applied["payment"] ||
+				s.CallsEnded != s.Applied["shipping"] || s.CallbacksApplied == 0 || s.CallbacksLate == 0 || s.CallbacksForged == 0 ||
+				s.PagesEqual != products || s.PriceChanges < products || s.UploadsFailed == 0 {
 				t.Errorf("faults that did not strike: %+v", s)
 			}
 		})
@@ -89,6 +98,71 @@ func TestAStoreThatForgetsIsFoundOut(t *testing.T) {
 	s := campaign(t, func(c *node.Config) { c.Records = forgetful{memorystore.New()} }, nil)
 	if s.Exact() || s.Duplicated == 0 {
 		t.Errorf("the ledger is said to be exact: %+v", s)
+	}
+}
+
+// forgetfulKeys forgets that a request was there.
+type forgetfulKeys struct{ httpidem.TxStore }
+
+func (forgetfulKeys) ClaimTx(context.Context, httpidem.Tx, idempotency.Claim) (idempotency.Record, error) {
+	return idempotency.Record{Verdict: idempotency.Won, Attempt: 1}, nil
+}
+
+func (forgetfulKeys) ResultTx(context.Context, httpidem.Tx, idempotency.Key, []byte) error {
+	return nil
+}
+
+func TestAGuardThatForgetsIsFoundOut(t *testing.T) {
+	t.Parallel()
+	s := campaign(t, func(c *node.Config) { c.Keys = forgetfulKeys{} }, nil)
+	if s.Exact() || s.Duplicated == 0 || !strings.Contains(strings.Join(s.Problems(), "\n"), "became two orders") {
+		t.Errorf("the ledger is said to be exact: %+v: %v", s, s.Problems())
+	}
+}
+
+// silent leaves some orders out of what partners are told.
+type silent struct {
+	shop.Partners
+	paid, shipped int // how many of each transaction
+}
+
+func (s silent) Paid(ctx context.Context, tx *sql.Tx, orders []shop.Order) error {
+	return s.Partners.Paid(ctx, tx, orders[s.paid:])
+}
+
+func (s silent) Shipped(ctx context.Context, tx *sql.Tx, orders []shop.Order) error {
+	return s.Partners.Shipped(ctx, tx, orders[s.shipped:])
+}
+
+// forgetfulStore says that it has what it has thrown away.
+type forgetfulStore struct{ objectsync.Store }
+
+func (s forgetfulStore) Put(ctx context.Context, key string, b objectsync.Blob) (objectsync.Info, error) {
+	info, err := s.Store.Put(ctx, key, b)
+	return info, errors.Join(err, s.Delete(ctx, key))
+}
+
+func TestPartnersThatDoNotKnowWhatTheyShouldAreFoundOut(t *testing.T) {
+	t.Parallel()
+	for want, adjust := range map[string]func(*node.Config){
+		"it is paid, and the merchant does not know": func(c *node.Config) {
+			c.Partners.Break = func(p shop.Partners) shop.Partners { return silent{Partners: p, paid: 1} }
+		},
+		"it is shipped, and no result of the courier": func(c *node.Config) {
+			c.Partners.Break = func(p shop.Partners) shop.Partners { return silent{Partners: p, shipped: 1} }
+		},
+		"it has no page": func(c *node.Config) { c.Pages = forgetfulStore{c.Pages} },
+		`noted is failed "stolen"`: func(c *node.Config) {
+			c.Partners.Verify = func(*http.Request, []byte) error { return nil }
+		},
+	} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			s := campaign(t, adjust, nil)
+			if s.Exact() || s.Mismatched == 0 || s.Lost != 0 || !strings.Contains(strings.Join(s.Problems(), "\n"), want) {
+				t.Errorf("the ledger is said to be exact: %+v: %v", s, s.Problems())
+			}
+		})
 	}
 }
 
@@ -133,7 +207,10 @@ func TestTheSummaryHasTheFieldsOfTheContractInOneLine(t *testing.T) {
 		t.Fatalf("%q: %v", b.String(), err)
 	}
 	want := []string{"orders", "applied", "lost", "duplicated", "redelivered", "deduplicated", "retried", "parked",
-		"dead_lettered", "alerts_sent", "alerts_suppressed", "elapsed_seconds"}
+		"dead_lettered", "alerts_sent", "alerts_suppressed", "elapsed_seconds", "http_replayed", "http_conflicts",
+		"merchant_told", "merchant_posts", "merchant_missed", "merchant_asked", "mismatched",
+		"calls_ended", "calls_sent", "callbacks_applied", "callbacks_parked", "callbacks_late", "callbacks_forged",
+		"pages_equal", "price_changes", "uploads", "uploads_failed"}
 	for _, w := range want {
 		if _, ok := got[w]; !ok {
 			t.Errorf("%s is missing", w)

@@ -1,12 +1,9 @@
 package campaign
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"sync"
@@ -14,126 +11,140 @@ import (
 	"time"
 
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/fault"
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/settings"
 )
 
 const (
 	clients      = 8
 	customers    = 40
-	tries        = 8
+	tries        = 12
 	tryTimeout   = 30 * time.Second
 	betweenTries = 50 * time.Millisecond
+	maxPatience  = 10 * time.Millisecond // of a client whose request is cut off
 )
 
 // client places the orders of a run over HTTP.
 type client struct {
 	http   *http.Client
 	url    string
+	run    string
+	plan   fault.Plan
 	random *rand.Rand
+	cuts   *rand.Rand
 	orders int
+	seed   uint64
 
-	placed atomic.Int64
-	mu     sync.Mutex
-	ids    []string // that were answered with 201
-	errs   []error
+	changes             atomic.Int64 // of prices
+	placed              atomic.Int64
+	replayed, conflicts atomic.Int64
+	mu                  sync.Mutex
+	ids                 []string // that were answered with 201
+	errs                []error
 }
 
-func newClient(url string, seed uint64, orders int) *client {
+func newClient(url, run string, plan fault.Plan, s settings.Settings) *client {
 	return &client{
-		http: &http.Client{Timeout: tryTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: clients}},
-		url:  url, orders: orders,
-		random: rand.New(rand.NewPCG(seed, 0)),
+		http: &http.Client{Timeout: tryTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 2 * clients}},
+		url:  url, run: run, plan: plan, orders: s.Orders, seed: s.Seed,
+		random: rand.New(rand.NewPCG(s.Seed, 0)), cuts: rand.New(rand.NewPCG(s.Seed, 1)),
 	}
 }
 
-type body struct {
-	Customer string  `json:"customer"`
-	SKU      string  `json:"sku"`
-	Quantity int     `json:"quantity"`
-	Amount   float64 `json:"amount"`
+// order is one that is to be placed.
+type order struct {
+	body
+	key      string        // under which it is placed, however often it is asked for
+	patience time.Duration // of the first request, where it is cut off
 }
 
-// place places all orders and returns the ids that were answered.
+// place places all orders, while prices change, and returns the ids that were
+// answered.
 func (c *client) place(ctx context.Context) ([]string, error) {
 	defer c.http.CloseIdleConnections()
-	work := make(chan body)
+	work := make(chan order)
 	var all sync.WaitGroup
+	var pricesErr error
+	all.Go(func() { pricesErr = c.changePrices(ctx) })
 	for range clients {
 		all.Go(func() {
-			for b := range work {
-				c.one(ctx, b)
+			for o := range work {
+				c.one(ctx, o)
 			}
 		})
 	}
 	for i := range c.orders {
-		b := body{
+		o := order{body: body{
 			Customer: fmt.Sprintf("customer-%02d", c.random.IntN(customers)), SKU: fault.SKU(i),
 			Quantity: 1 + c.random.IntN(5), Amount: float64(100+c.random.IntN(99900)) / 100,
-		}
+		}}
+		o.key, o.patience = c.run+"-"+o.SKU, time.Duration(c.cuts.Int64N(int64(maxPatience)))
 		select {
-		case work <- b:
+		case work <- o:
 		case <-ctx.Done():
 		}
 	}
 	close(work)
 	all.Wait()
-	return c.ids, errors.Join(c.errs...)
+	return c.ids, errors.Join(append(c.errs, pricesErr)...)
 }
 
-// one places an order, again where the shop says that it has failed. Should an
-// order that was said to have failed be there after all, it is one more order.
-func (c *client) one(ctx context.Context, b body) {
+// one places an order, which is one however often it is asked for.
+func (c *client) one(ctx context.Context, o order) {
+	var id string
 	var err error
-	for range tries {
-		var id string
-		if id, err = c.post(ctx, b); err == nil {
-			c.accept(id)
-			return
-		}
-		if !pause(ctx, betweenTries) {
-			break
-		}
+	switch {
+	case c.plan.Hits(fault.PlaceTwice, o.SKU):
+		id, err = c.twice(ctx, o)
+	case c.plan.Hits(fault.PlaceAgain, o.SKU):
+		c.cutOff(ctx, o)
+		id, err = c.persist(ctx, o)
+	default:
+		id, err = c.persist(ctx, o)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.errs = append(c.errs, fmt.Errorf("place order %s: %w", b.SKU, err))
-}
-
-func (c *client) accept(id string) {
+	if err != nil {
+		c.errs = append(c.errs, fmt.Errorf("place order %s: %w", o.SKU, err))
+		return
+	}
 	c.placed.Add(1)
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.ids = append(c.ids, id)
 }
 
-func (c *client) post(ctx context.Context, b body) (id string, err error) {
-	text, err := json.Marshal(b)
-	if err != nil {
+// twice asks for an order twice at once, as a double click does.
+func (c *client) twice(ctx context.Context, o order) (string, error) {
+	var ids [2]string
+	var errs [2]error
+	var both sync.WaitGroup
+	for i := range ids {
+		both.Go(func() { ids[i], errs[i] = c.persist(ctx, o) })
+	}
+	both.Wait()
+	if err := errors.Join(errs[:]...); err != nil {
 		return "", err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+"/orders", bytes.NewReader(text))
-	if err != nil {
-		return "", err
+	if ids[0] != ids[1] {
+		return "", fmt.Errorf("it was asked for twice, and became two orders: %s and %s", ids[0], ids[1])
 	}
-	request.Header.Set("Content-Type", "application/json")
-	response, err := c.http.Do(request)
-	if err != nil {
-		return "", err
+	return ids[0], nil
+}
+
+// cutOff asks for an order and does not wait for the answer: where one comes it is
+// as good as lost.
+func (c *client) cutOff(ctx context.Context, o order) {
+	ctx, cancel := context.WithTimeout(ctx, o.patience)
+	defer cancel()
+	_, _ = c.post(ctx, o) // nobody is there to read it
+}
+
+// persist asks for an order, again where the shop says that it has failed.
+func (c *client) persist(ctx context.Context, o order) (id string, err error) {
+	for range tries {
+		if id, err = c.post(ctx, o); err == nil || !pause(ctx, betweenTries) {
+			return id, err
+		}
 	}
-	defer func() { err = errors.Join(err, response.Body.Close()) }()
-	answer, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
-	if err != nil {
-		return "", err
-	}
-	if response.StatusCode != http.StatusCreated {
-		return "", fmt.Errorf("the shop answered %s", response.Status)
-	}
-	var created struct {
-		ID string `json:"id"`
-	}
-	if err := json.Unmarshal(answer, &created); err != nil || created.ID == "" {
-		return "", errors.New("the shop's answer has no id")
-	}
-	return created.ID, nil
+	return "", err
 }
 
 func pause(ctx context.Context, d time.Duration) bool {

@@ -24,6 +24,13 @@ type Summary struct {
 	AlertsSuppressed int64          `json:"alerts_suppressed"` // occurrences that were folded into others
 	ElapsedSeconds   float64        `json:"elapsed_seconds"`
 
+	HTTPReplayed  int `json:"http_replayed"`  // requests that were answered with what an earlier one has done
+	HTTPConflicts int `json:"http_conflicts"` // requests that came while another with their key was at work
+	merchantSummary
+	courierSummary
+	pageSummary
+	Mismatched int `json:"mismatched"` // what partners know and should not, or should and do not
+
 	report   ledger.Report
 	seed     uint64
 	problems []string
@@ -59,7 +66,13 @@ func (s Summary) WriteText(w io.Writer) error {
 	}
 	fmt.Fprintf(&b, "\n  %d redelivered, %d of them recognised; %d attempts retried, %d messages parked for later; %d dead letters; %d alerts sent, %d folded into them\n",
 		s.Redelivered, s.Deduplicated, s.Retried, s.Parked, s.DeadLettered, s.AlertsSent, s.AlertsSuppressed)
-	fmt.Fprintf(&b, "  lost %d, duplicated %d, phantom %d", s.Lost, s.Duplicated, s.report.Phantom)
+	fmt.Fprintf(&b, "  orders: %d requests came twice and were answered with the order that is there, %d met the other one at work\n", s.HTTPReplayed, s.HTTPConflicts)
+	fmt.Fprintf(&b, "  merchant: knows of %d payments from %d requests, %d of which met nobody; asked for %d when it was back\n", s.MerchantTold, s.MerchantPosts, s.MerchantMissed, s.MerchantAsked)
+	fmt.Fprintf(&b, "  courier: %d calls have ended, in %d requests; of its callbacks %d ended a call, %d came too early, %d too late or again, %d were forged\n",
+		s.CallsEnded, s.CallsSent, s.CallbacksApplied, s.CallbacksParked, s.CallbacksLate, s.CallbacksForged)
+	fmt.Fprintf(&b, "  pages: %d products are in the folder as in the database, after %d changes and %d uploads, %d of which failed\n",
+		s.PagesEqual, s.PriceChanges, s.Uploads, s.UploadsFailed)
+	fmt.Fprintf(&b, "  lost %d, duplicated %d, phantom %d, mismatched %d", s.Lost, s.Duplicated, s.report.Phantom, s.Mismatched)
 	if s.Exact() {
 		b.WriteString(": every effect is there once.\n")
 	} else {

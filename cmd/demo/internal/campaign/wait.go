@@ -21,7 +21,7 @@ func (r *run) drained(ctx context.Context) error {
 		}
 		stalled := time.Since(moved) > stallAfter
 		if r.deliveries.Owed() == 0 && (r.quiet() || stalled) {
-			idle, err := r.node.Idle(ctx)
+			idle, err := r.idle(ctx)
 			if err == nil && idle && (r.quiet() || r.settled(ctx)) {
 				return nil
 			}
@@ -33,6 +33,15 @@ func (r *run) drained(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// idle reports whether nothing waits, neither in the outbox nor for a partner.
+func (r *run) idle(ctx context.Context) (bool, error) {
+	idle, err := r.node.Idle(ctx)
+	if err != nil || !idle {
+		return false, err
+	}
+	return r.node.PartnersIdle(ctx)
 }
 
 // stallAfter is when the ledger itself is asked whether all is done: a commit

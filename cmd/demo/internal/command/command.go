@@ -114,6 +114,7 @@ func newRoot(p program, args []string) *cobra.Command {
 	flag(f, "insecure-listen", "", "false", "allow --listen on an address that other machines reach: nobody is asked who they are")
 	f.Lookup("insecure-listen").NoOptDefVal = "true"
 	flag(f, "roles", "LIST", "api,relay,payment,stock,points,shipping", "the parts of the shop that this process runs")
+	flag(f, "objects", "FOLDER", "", "where the products' pages are kept, by the role api; default a temporary folder")
 	flag(f, "topic-suffix", "TEXT", "", "ends the names of topics and consumer groups: shops that share a broker and no database must differ in it")
 	flag(f, "drain-timeout", "DURATION", "10s", "how long handlers at work may go on after SIGTERM")
 	flag(f, "log-level", "LEVEL", "info", "debug, info, warn or error")

@@ -13,16 +13,19 @@ import (
 
 const runHelp = `Starts a shop, places orders through its own HTTP API while it breaks things on
 purpose (the broker is away or refuses, handlers fail or panic, also after they
-have written, acks and confirmations are lost, some orders can never be handled),
-and ends with the ledger. It exits with 0 only if nothing is lost, duplicated or
-made up.
+have written, acks and confirmations are lost, some orders can never be handled;
+customers click twice or lose their connection, the merchant whom payment tells is
+away, the courier whom shipping asks calls back too early, twice, too late or never,
+uploads of the products' pages fail), and ends with the ledger. It exits with 0 only
+if nothing is lost, duplicated or made up, and merchant, courier and pages agree with
+the database.
 
 Without flags it needs nothing installed: SQLite in a temporary folder, the
 broker in memory, the dedup record in the handler's transaction.
 
 On servers, a run keeps to itself: its topics, consumer groups, inbox records and
 order ids bear its name, and its ledger counts its own orders only. It makes the
-tables orders, ledger and sluicegate_* where they are missing, and leaves what it
+tables orders, ledger, parcels, products and sluicegate_* where they are missing, and leaves what it
 wrote in them to be looked at. The relays of all who use the database share the
 outbox, so they must use the same broker. Topics stay behind on Kafka, and
 records in Redis until they expire.

@@ -25,12 +25,18 @@ const serveHelp = `Runs the shop until it is stopped, or with --roles a part of 
 with one database and one broker are then the whole shop. SQLite and the memory
 broker serve one process.
 
-  POST /orders {"customer", "sku", "quantity", "amount"}   201 {"id"}: it is committed
+  POST /orders {"customer", "sku", "quantity", "amount"}   201 {"id"}: it is committed;
+                    with an Idempotency-Key, once, however often it is asked for
   GET  /orders/{id}
+  PUT  /products/{sku} {"price"}   204; the product's page in --objects follows
   GET  /ledger      what became of the orders; what is still on its way counts as lost
   GET  /healthz     the process is there
   GET  /readyz      database, tables, broker and idempotency store can be reached;
                     503 and the reasons where not
+
+The merchant whom payment tells, and the courier whom shipping asks, are faked in
+the processes of these roles. The pages are written by the processes of the role
+api: several of them need one folder.
 
 What cannot be reached at start is waited for; who is refused is told so and ends. SIGTERM ends it cleanly: no new
 work is taken, what is under way ends within --drain-timeout.`
@@ -62,10 +68,17 @@ func (p program) serve(c *cobra.Command) (err error) {
 	}
 	ctx, stop := context.WithCancel(c.Context())
 	defer stop()
-	n, err := node.Open(ctx, node.Config{
+	cfg := node.Config{
 		Settings: s, Database: source, Consumer: consumer + s.TopicSuffix, TopicSuffix: s.TopicSuffix, Logger: logger,
 		IDPrefix: idPrefix, NewID: func() string { return idPrefix + uuid.Must(uuid.NewV7()).String() },
-	})
+		ShareAlerts: true,
+	}
+	closePages, err := addPartners(&cfg, s, logger)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closePages()) }()
+	n, err := node.Open(ctx, cfg)
 	if err != nil {
 		return err
 	}

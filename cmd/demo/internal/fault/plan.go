@@ -14,23 +14,39 @@ type Kind uint8
 
 // The kinds.
 const (
-	FailBefore  Kind = iota + 1 // the handler fails before it writes
-	FailAfter                   // the handler writes, then fails
-	PanicBefore                 // the handler panics before it writes
-	PanicAfter                  // the handler writes, then panics
-	Poison                      // the handler writes, then fails, always
-	LoseAck                     // the process dies between effect and ack: the broker delivers again
-	LoseConfirm                 // the broker takes the message, and its confirmation is lost
-	Refuse                      // the broker refuses the message, twice
-	Rollback                    // the order is written with its message, and rolled back
-	Ail                         // the handler fails for longer than the attempts at once take, then heals
+	FailBefore   Kind = iota + 1 // the handler fails before it writes
+	FailAfter                    // the handler writes, then fails
+	PanicBefore                  // the handler panics before it writes
+	PanicAfter                   // the handler writes, then panics
+	Poison                       // the handler writes, then fails, always
+	LoseAck                      // the process dies between effect and ack: the broker delivers again
+	LoseConfirm                  // the broker takes the message, and its confirmation is lost
+	Refuse                       // the broker refuses the message, twice
+	Rollback                     // the order is written with its message, and rolled back
+	Ail                          // the handler fails for longer than the attempts at once take, then heals
+	PlaceTwice                   // the customer clicks twice: two requests at once, with one key
+	PlaceAgain                   // the customer's request is cut off, and comes again
+	CallEarly                    // the courier calls back before the shop has committed that it asks
+	CallAtOnce                   // the courier calls back before it has answered
+	CallTwice                    // the courier calls back twice
+	CallLate                     // the courier calls back when its result was asked for already
+	CallForged                   // somebody else calls back first
+	CallNever                    // the courier does not call back
+	CallAway                     // the courier cannot take the request the first time
+	CallDeclined                 // the courier does not take the parcel
 )
 
 // share is how many orders of a thousand a kind hits; at least one of a run.
 var share = map[Kind]int{
 	FailBefore: 40, FailAfter: 40, PanicBefore: 20, PanicAfter: 20, Poison: 12,
 	LoseAck: 40, LoseConfirm: 40, Refuse: 20, Rollback: 30, Ail: 16,
+	PlaceTwice: 40, PlaceAgain: 40,
+	CallEarly: 30, CallAtOnce: 30, CallTwice: 30, CallLate: 30, CallForged: 30, CallNever: 30, CallAway: 20, CallDeclined: 30,
 }
+
+// kinds are all of them, in the order in which they take their places.
+var kinds = []Kind{Poison, FailBefore, FailAfter, PanicBefore, PanicAfter, LoseAck, LoseConfirm, Refuse, Rollback, Ail, PlaceTwice, PlaceAgain,
+	CallEarly, CallAtOnce, CallTwice, CallLate, CallForged, CallNever, CallAway, CallDeclined}
 
 // services are drawn from for the kinds that hit one service.
 var services = []string{"payment", "stock", "points", "shipping"}
@@ -44,13 +60,14 @@ type hit struct{ service, sku string }
 
 // Plan says what breaks.
 type Plan struct {
+	seed  uint64
 	kinds map[hit][]Kind
 }
 
 // NewPlan draws a plan for a run of so many orders.
 func NewPlan(seed uint64, orders int) Plan {
-	p := Plan{kinds: map[hit][]Kind{}}
-	for _, kind := range []Kind{Poison, FailBefore, FailAfter, PanicBefore, PanicAfter, LoseAck, LoseConfirm, Refuse, Rollback, Ail} {
+	p := Plan{seed: seed, kinds: map[hit][]Kind{}}
+	for _, kind := range kinds {
 		// A generator of its own for each kind: another share of one leaves
 		// the others where they are.
 		random := rand.New(rand.NewPCG(seed, uint64(kind)))
@@ -95,6 +112,10 @@ func (p Plan) place(kind Kind, sku string, first int) bool {
 func (p Plan) has(kind Kind, service, sku string) bool {
 	return slices.Contains(p.kinds[hit{service, sku}], kind)
 }
+
+// Hits reports whether kind, which lies outside of services, hits the order of
+// this SKU.
+func (p Plan) Hits(kind Kind, sku string) bool { return p.has(kind, "", sku) }
 
 // Poisoned reports whether a service can never handle the order of this SKU.
 func (p Plan) Poisoned(service, sku string) bool { return p.has(Poison, service, sku) }

@@ -6,6 +6,9 @@ package ledger
 import (
 	"fmt"
 	"slices"
+
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/partner"
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/shop"
 )
 
 // Payment is the service that the others wait for.
@@ -19,6 +22,12 @@ type Facts struct {
 	Accepted []string                   // orders that a client was told are committed; may be nil
 	Orders   map[string]string          // status by id: what is committed
 	SKUs     map[string]string          // SKU by id; not checked
+	Merchant *partner.MerchantReport    // what the merchant knows; nil: not checked
+	Courier  *partner.CourierReport     // what the courier knows; nil: not checked
+	Parcels  []Parcel                   // rows of the table parcels
+	Products []shop.Product             // rows of the table products
+	Pages    map[string][]byte          // their pages by SKU; nil: not checked
+	Requests map[string]string          // the request that each order is of, by id; nil: not checked
 	Applied  []Entry                    // rows of the ledger
 	Dead     map[string]map[string]bool // orders among the dead letters, by service
 	Poison   map[string]map[string]bool // those that were meant to be there; nil: all of Dead
@@ -26,6 +35,9 @@ type Facts struct {
 
 // Entry is a row of the ledger.
 type Entry struct{ Service, Order string }
+
+// Parcel is a row of the table parcels.
+type Parcel struct{ Order, Status, Tracking string }
 
 // Report is what the check found.
 type Report struct {
@@ -36,11 +48,16 @@ type Report struct {
 	Duplicated   int            `json:"duplicated"`    // effects beyond the first
 	Phantom      int            `json:"phantom"`       // effects without a committed cause, or of a failed handler
 
+	PagesEqual int `json:"-"`                    // pages of products that are their row
+	Mismatched int `json:"mismatched,omitempty"` // what partners know and should not, or should and do not
+
 	Problems []string `json:"problems,omitempty"` // the first of each kind
 }
 
 // Exact reports whether every effect is there once.
-func (r *Report) Exact() bool { return r.Lost == 0 && r.Duplicated == 0 && r.Phantom == 0 }
+func (r *Report) Exact() bool {
+	return r.Lost == 0 && r.Duplicated == 0 && r.Phantom == 0 && r.Mismatched == 0
+}
 
 const maxProblems = 20
 
@@ -59,6 +76,7 @@ func Check(f Facts) Report {
 			r.problem(&r.Lost, "order %s: its client was told that it is committed, and it is not there", id)
 		}
 	}
+	r.checkRequests(f)
 	counts := count(f.Applied)
 	for _, service := range Services {
 		r.Applied[service] = len(counts[service])
@@ -75,8 +93,22 @@ func Check(f Facts) Report {
 			r.problem(&r.Phantom, "order %s: its status is %s, and payment was applied %d times", id, status, counts[Payment][id])
 		}
 	}
+	r.checkMerchant(f.Merchant, counts[Payment])
+	r.checkCourier(f, counts[shipping])
+	r.checkPages(f)
 	slices.Sort(r.Problems)
 	return r
+}
+
+// checkRequests finds requests of which there are several orders.
+func (r *Report) checkRequests(f Facts) {
+	seen := map[string]string{}
+	for id, request := range f.Requests {
+		if first, ok := seen[request]; ok {
+			r.problem(&r.Duplicated, "order %s: is of the same request as %s", id, first)
+		}
+		seen[request] = id
+	}
 }
 
 // checkService judges each order at one service.

@@ -67,6 +67,7 @@ func TestAWrongLedgerIsCaught(t *testing.T) {
 		}, 1, 0, 0},
 		{"a poison message vanished without a dead letter", func(f *Facts) { delete(f.Dead["points"], "b") }, 1, 0, 0},
 		{"a dead letter of payment was swallowed", func(f *Facts) { delete(f.Dead, Payment) }, 4, 0, 0},
+		{"one request has become two orders", func(f *Facts) { f.Requests = map[string]string{"a": "1", "b": "2", "c": "2"} }, 0, 1, 0},
 		{"a service that nobody knows", func(f *Facts) { f.Applied = append(f.Applied, Entry{"stok", "a"}) }, 0, 0, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/sluicegate/sluicegate/cmd/demo/internal/shop"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
 	"github.com/sluicegate/sluicegate/middleware/deadletter"
 )
@@ -43,7 +44,32 @@ func (r Reader) Read(ctx context.Context) (Facts, error) {
 	if err != nil {
 		return Facts{}, fmt.Errorf("read orders: %w", err)
 	}
+	err = r.each(ctx, tx, "SELECT order_id, status, tracking FROM parcels WHERE order_id LIKE ?", func(id, status, tracking string) {
+		f.Parcels = append(f.Parcels, Parcel{id, status, tracking})
+	})
+	if err != nil {
+		return Facts{}, fmt.Errorf("read parcels: %w", err)
+	}
+	if err := r.readProducts(ctx, tx, &f); err != nil {
+		return Facts{}, fmt.Errorf("read products: %w", err)
+	}
 	return f, nil
+}
+
+func (r Reader) readProducts(ctx context.Context, tx *sql.Tx, f *Facts) (err error) {
+	rows, err := tx.QueryContext(ctx, r.Dialect.Bind("SELECT sku, price, version FROM products WHERE sku LIKE ?"), r.IDPrefix+"%")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var p shop.Product
+		if err := rows.Scan(&p.SKU, &p.Price, &p.Version); err != nil {
+			return err
+		}
+		f.Products = append(f.Products, p)
+	}
+	return rows.Err()
 }
 
 func (r Reader) snapshot() *sql.TxOptions {

@@ -4,7 +4,6 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -19,7 +18,7 @@ import (
 
 	"github.com/sluicegate/sluicegate"
 	"github.com/sluicegate/sluicegate/alert"
-	"github.com/sluicegate/sluicegate/alert/slogchannel"
+	"github.com/sluicegate/sluicegate/alert/rule"
 	"github.com/sluicegate/sluicegate/broker"
 	"github.com/sluicegate/sluicegate/broker/topology"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/fault"
@@ -28,6 +27,8 @@ import (
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/settings"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/shop"
 	"github.com/sluicegate/sluicegate/forwarder"
+	"github.com/sluicegate/sluicegate/handlers/objectsync"
+	"github.com/sluicegate/sluicegate/httpidem"
 	"github.com/sluicegate/sluicegate/internal/database"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
 	"github.com/sluicegate/sluicegate/middleware/deadletter"
@@ -48,10 +49,18 @@ type Config struct {
 	NewID func() string
 	// Records keeps the idempotency records. Default: what Settings say.
 	Records idempotency.Store
+	// Keys keeps the Idempotency-Keys of POST /orders. Default: in the orders'
+	// database.
+	Keys httpidem.TxStore
 	// Faults, BreakPublisher and BreakSubscriber inject faults. Default: none.
 	Faults          shop.Faults
 	BreakPublisher  func(fault.Broker) fault.Broker
 	BreakSubscriber func(service string, sub message.Subscriber, caps broker.Capabilities) message.Subscriber
+	// Partners are those that the shop works with. Default: nobody.
+	Partners *Partners
+	// Pages is where the pages of the products are kept, by the role api. Default:
+	// there are none.
+	Pages objectsync.Store
 	// Observe is told what the stacks do. Default: nobody.
 	Observe func(sluicegate.Event)
 	// Throughput carries messages in few large batches, up to 50 ms later, and
@@ -64,9 +73,14 @@ type Config struct {
 	// name, whatever the handler. Default 30 s.
 	AlertWait time.Duration
 	Logger    *slog.Logger
+	// ShareAlerts keeps the state of alerts in the database: several processes tell
+	// people once, and a restart does not tell them again. Default: each by itself.
+	ShareAlerts bool
 	// Alerts is where people read alerts. Default: Logger.
 	Alerts *slog.Logger
 }
+
+func (c Config) hurry() bool { return c.Partners != nil && c.Partners.Hurry }
 
 // Node is one process.
 type Node struct {
@@ -78,8 +92,14 @@ type Node struct {
 	store   store
 	box     *forwarder.Outbox
 	shop    *shop.Shop
+	guard   *httpidem.Idempotency // of POST /orders
 	reader  ledger.Reader
+	relay   *forwarder.Relay
 	alerts  *alert.Notifier
+	rules   *rule.Engine // or nil
+
+	partners *partners          // or nil
+	pages    *objectsync.Syncer // or nil
 
 	prepared atomic.Bool
 	roles    sync.Map // names of the roles that have ended by themselves
@@ -123,16 +143,29 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n.reader = ledger.Reader{DB: n.db, Dialect: dialect, Letters: letters, Consumer: cfg.Consumer, IDPrefix: cfg.IDPrefix}
-	channel, err := slogchannel.New(cmp.Or(cfg.Alerts, cfg.Logger), slogchannel.Config{})
-	if err != nil {
+	if n.relay, err = n.box.NewRelay(n.pub, n.relayConfig()); err != nil {
 		return nil, err
 	}
-	if n.alerts, err = alert.New(channel, alert.Config{GroupBy: []string{"name"}, GroupWait: cfg.AlertWait, Logger: cfg.Logger}); err != nil {
+	if err := errors.Join(n.openAlerts(), n.openRules()); err != nil {
 		return nil, err
 	}
-	n.shop = shop.New(shop.Config{
+	if err := n.openPartners(ctx); err != nil {
+		return nil, err
+	}
+	if err := n.openPages(); err != nil {
+		return nil, err
+	}
+	selling := shop.Config{
 		DB: n.orders, Dialect: dialect, Outbox: n.box, TopicSuffix: cfg.TopicSuffix, NewID: cfg.NewID, Faults: cfg.Faults,
-	})
+		Partners: n.partners.forShop(),
+	}
+	if n.pages != nil {
+		selling.Pages = n.pages
+	}
+	n.shop = shop.New(selling)
+	if n.guard, err = n.newGuard(); err != nil {
+		return nil, err
+	}
 	return n, nil
 }
 
@@ -188,7 +221,7 @@ func (n *Node) API(roles role.Set) http.Handler {
 		return ledger.Check(facts), nil
 	}}
 	if roles.Has(role.API) {
-		cfg.Shop = n.shop
+		cfg.Shop, cfg.Guard = n.shop, n.guard.Middleware
 	}
 	return shop.NewAPI(cfg)
 }
@@ -211,7 +244,7 @@ func (n *Node) Alerts() alert.Stats { return n.alerts.Stats() }
 
 // Close lets go of everything, in the order in which nothing is missed.
 func (n *Node) Close() error {
-	var errs []error
+	errs := []error{n.partners.close()}
 	if n.brokers != nil {
 		errs = append(errs, n.brokers.Close())
 	}

@@ -33,9 +33,14 @@ func (n *Node) topology() topology.Config {
 	}
 	// A topic is configured by the name that it has without the suffix.
 	plain, own := shop.Topics(""), shop.Topics(n.cfg.TopicSuffix)
-	for from, to := range map[string]string{plain.Placed: own.Placed, plain.Paid: own.Paid} {
-		if topic, ok := t.Topics[from]; ok {
+	for i, to := range own.All() {
+		if topic, ok := t.Topics[plain.All()[i]]; ok {
 			t.Topics[to] = topic
+		}
+	}
+	if paid, ok := t.Topics[own.Paid]; ok { // files of before there were parcels
+		if _, ok := t.Topics[own.Parcels]; !ok {
+			t.Topics[own.Parcels] = paid
 		}
 	}
 	return t
@@ -57,6 +62,9 @@ func (n *Node) nameGroups(b *topology.Broker) {
 		}
 		groups = append(groups, topic+"/"+n.group(string(r)))
 	}
+	if n.cfg.Partners != nil {
+		groups = append(groups, t.Parcels+"/"+n.group(shop.Parcels))
+	}
 	if b.DriverOptions == nil {
 		b.DriverOptions = map[string]map[string]string{}
 	}
@@ -70,9 +78,8 @@ func (n *Node) nameGroups(b *topology.Broker) {
 
 // capabilities are those of the brokers that the shop's topics are on.
 func (n *Node) capabilities() []broker.Capabilities {
-	t := shop.Topics(n.cfg.TopicSuffix)
 	var all []broker.Capabilities
-	for _, topic := range []string{t.Placed, t.Paid} {
+	for _, topic := range shop.Topics(n.cfg.TopicSuffix).All() {
 		if c, err := n.brokers.Capabilities(topic); err == nil {
 			all = append(all, c)
 		}

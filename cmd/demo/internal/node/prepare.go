@@ -108,8 +108,8 @@ func (n *Node) reachOthers(ctx context.Context, problems *NotReadyError) {
 func (n *Node) Idle(ctx context.Context) (bool, error) {
 	t, d := shop.Topics(n.cfg.TopicSuffix), n.cfg.Database.Dialect()
 	var waiting int
-	err := n.db.QueryRowContext(ctx, d.Bind("SELECT COUNT(*) FROM "+sqldialect.Names{}.Table(d, schema.Outbox)+" WHERE topic IN (?, ?)"),
-		t.Placed, t.Paid).Scan(&waiting)
+	err := n.db.QueryRowContext(ctx, d.Bind("SELECT COUNT(*) FROM "+sqldialect.Names{}.Table(d, schema.Outbox)+" WHERE topic IN (?, ?, ?)"),
+		t.Placed, t.Paid, t.Parcels).Scan(&waiting)
 	if err != nil {
 		return false, fmt.Errorf("count the outbox: %w", err)
 	}

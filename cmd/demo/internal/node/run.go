@@ -18,7 +18,7 @@ import (
 	"github.com/sluicegate/sluicegate/middleware/retry"
 )
 
-// Run runs the given roles but api, which is the caller's HTTP server, until
+// Run runs the given roles but the HTTP server of api, which is the caller's, until
 // ctx ends and what is under way has ended too, within the drain deadline. A
 // role that fails is started again. The error says what was cut off.
 func (n *Node) Run(ctx context.Context, roles role.Set) error {
@@ -27,6 +27,8 @@ func (n *Node) Run(ctx context.Context, roles role.Set) error {
 	defer stopAlerts()
 	alertsEnded := make(chan error, 1)
 	go func() { alertsEnded <- n.alerts.Run(alerts) }()
+	rulesEnded := make(chan error, 1)
+	go func() { rulesEnded <- n.watch(ctx) }()
 
 	var stops []func() error
 	for _, group := range n.stopOrder() {
@@ -37,6 +39,7 @@ func (n *Node) Run(ctx context.Context, roles role.Set) error {
 	for _, stop := range stops {
 		errs = append(errs, stop())
 	}
+	errs = append(errs, <-rulesEnded)
 	stopAlerts()
 	return errors.Join(append(errs, <-alertsEnded)...)
 }
@@ -46,9 +49,9 @@ func (n *Node) Run(ctx context.Context, roles role.Set) error {
 // still answer.
 func (n *Node) stopOrder() []role.Set {
 	if n.consumedAck() {
-		return []role.Set{{role.Relay}, {role.Payment}, {role.Stock, role.Points, role.Shipping}}
+		return []role.Set{{role.Relay}, {role.Payment}, {role.API, role.Stock, role.Points, role.Shipping}}
 	}
-	return []role.Set{{role.Relay, role.Payment, role.Stock, role.Points, role.Shipping}}
+	return []role.Set{role.All}
 }
 
 // start starts those of group that are in roles; the function stops them.
@@ -62,17 +65,15 @@ func (n *Node) start(ctx context.Context, roles, group role.Set) (stop func() er
 		if !roles.Has(r) {
 			continue
 		}
-		run := func(ctx context.Context) error { return n.serve(ctx, services[string(r)]) }
-		if r == role.Relay {
-			run = func(ctx context.Context) error { return n.box.Relay(ctx, n.pub) }
+		for _, p := range n.parts(r, services) {
+			all.Go(func() {
+				if err := n.supervise(ctx, p.name, p.run); err != nil {
+					mu.Lock()
+					defer mu.Unlock()
+					errs = append(errs, fmt.Errorf("%s: %w", p.name, err))
+				}
+			})
 		}
-		all.Go(func() {
-			if err := n.supervise(ctx, string(r), run); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				errs = append(errs, fmt.Errorf("%s: %w", r, err))
-			}
-		})
 	}
 	return func() error {
 		cancel()
@@ -81,7 +82,33 @@ func (n *Node) start(ctx context.Context, roles, group role.Set) (stop func() er
 	}
 }
 
-// supervise runs one role, again after a pause where it ends by itself. Its
+// parts are what a role runs: its service, and what works for it.
+func (n *Node) parts(r role.Role, services map[string]shop.Service) []part {
+	serves := func(name string) part {
+		return part{name, func(ctx context.Context) error { return n.serve(ctx, services[name]) }}
+	}
+	service := serves(string(r))
+	switch r {
+	case role.API:
+		if n.pages == nil {
+			return nil
+		}
+		return []part{{"pages", n.pages.Run}}
+	case role.Relay:
+		return []part{{string(r), func(ctx context.Context) error { return n.relay.Run(ctx) }}}
+	case role.Payment:
+		return append(n.partners.merchantParts(), service)
+	case role.Shipping:
+		if n.partners == nil {
+			return []part{service}
+		}
+		return append(n.partners.courierParts(), service, serves(shop.Parcels))
+	default:
+		return []part{service}
+	}
+}
+
+// supervise runs one part of a role, again after a pause where it ends by itself. Its
 // error is that of the stop.
 func (n *Node) supervise(ctx context.Context, name string, run func(context.Context) error) error {
 	for pause := 500 * time.Millisecond; ; pause = min(2*pause, 15*time.Second) {
@@ -157,6 +184,9 @@ func (n *Node) observe(service shop.Service) func(sluicegate.Event) {
 	return func(e sluicegate.Event) {
 		if n.cfg.Observe != nil {
 			n.cfg.Observe(e)
+		}
+		if e.Kind == sluicegate.Handled {
+			n.partners.wake(service.Name)
 		}
 		if e.Kind == sluicegate.Handled && service.Output != "" {
 			n.box.Wake() // the output is committed: no need for the relay to wait until it looks

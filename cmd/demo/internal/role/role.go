@@ -16,12 +16,12 @@ type Role string
 
 // The roles.
 const (
-	API      Role = "api"      // takes orders over HTTP
+	API      Role = "api"      // takes orders and prices over HTTP, writes the products' pages
 	Relay    Role = "relay"    // carries the outbox to the broker
-	Payment  Role = "payment"  // orders.placed: sets the order paid, puts out orders.paid
+	Payment  Role = "payment"  // orders.placed: sets the order paid, puts out orders.paid, tells the merchant
 	Stock    Role = "stock"    // orders.paid
 	Points   Role = "points"   // orders.paid
-	Shipping Role = "shipping" // orders.paid
+	Shipping Role = "shipping" // orders.paid: asks the courier, notes what it says
 )
 
 // dashboard is a name that is reserved for what does not exist yet.

@@ -23,6 +23,7 @@ const (
 	keyListen      = "listen"
 	keyInsecure    = "insecure_listen"
 	keyRoles       = "roles"
+	keyObjects     = "objects"
 	keyDrain       = "drain_timeout"
 	keySuffix      = "topic_suffix"
 	keyLogLevel    = "log_level"
@@ -49,6 +50,7 @@ var fields = []field{
 	{key: keyListen, fallback: "127.0.0.1:8080"},
 	{key: keyInsecure, fallback: "false"},
 	{key: keyRoles, fallback: "api,relay,payment,stock,points,shipping"},
+	{key: keyObjects},
 	{key: keyDrain, fallback: "10s"},
 	{key: keySuffix},
 	{key: keyLogLevel, fallback: "error", serve: "info"},

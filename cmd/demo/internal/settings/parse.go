@@ -55,6 +55,7 @@ func (v values) parse(problems *Problems) Settings {
 	check(keyClients, err)
 	s.Seconds, err = number(v.text(keySeconds), 1, 3600)
 	check(keySeconds, err)
+	s.Objects = v.text(keyObjects)
 	s.CPUProfile = v.text(keyProfile)
 	s.Seed, err = strconv.ParseUint(v.text(keySeed), 10, 64)
 	if err != nil {

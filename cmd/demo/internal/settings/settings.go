@@ -36,6 +36,7 @@ type Settings struct {
 	Listen       string // host:port of the HTTP server
 	ListenSet    bool   // it was asked for
 	Roles        role.Set
+	Objects      string        // folder of the products' pages; empty: a temporary one
 	DrainTimeout time.Duration // how long handlers under way may go on
 	TopicSuffix  string        // ends the names of topics and groups
 

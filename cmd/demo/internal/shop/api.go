@@ -2,16 +2,22 @@ package shop
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/sluicegate/sluicegate/httpidem"
 )
 
-// APIConfig configures NewAPI. All fields are needed.
+// APIConfig configures NewAPI. All fields are needed but those that say so.
 type APIConfig struct {
-	Shop   *Shop                                  // nil where the process does not take orders
+	Shop *Shop // nil where the process does not take orders
+	// Guard has a request with an Idempotency-Key take effect once, in a
+	// transaction that it gives to the handler. Default: keys are not looked at.
+	Guard  func(http.Handler) http.Handler
 	Ledger func(ctx context.Context) (any, error) // what GET /ledger answers
 	// Ready returns what keeps the process from working, for the log, and the
 	// reasons in words that anybody may read; nil where it works.
@@ -34,12 +40,13 @@ func NewAPI(cfg APIConfig) http.Handler {
 	mux.Handle("/healthz", method(http.MethodGet, a.health))
 	mux.Handle("/readyz", method(http.MethodGet, a.ready))
 	if cfg.Shop != nil {
-		mux.Handle("/orders", method(http.MethodPost, a.place))
+		mux.Handle("/orders", a.orders())
 		mux.Handle("/orders/{id}", method(http.MethodGet, a.get))
+		mux.Handle("/products/{sku}", method(http.MethodPut, a.setPrice))
 		mux.Handle("/ledger", method(http.MethodGet, a.ledger))
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		writeProblem(w, problem{Status: http.StatusNotFound, Detail: "there is nothing here: see POST /orders, GET /orders/{id}, /ledger, /healthz, /readyz"})
+		writeProblem(w, problem{Status: http.StatusNotFound, Detail: "there is nothing here: see POST /orders, GET /orders/{id}, PUT /products/{sku}, GET /ledger, /healthz, /readyz"})
 	})
 	guard := http.NewCrossOriginProtection()
 	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -73,13 +80,31 @@ func method(name string, h http.HandlerFunc) http.Handler {
 	})
 }
 
+// orders takes orders: those with an Idempotency-Key behind the guard.
+func (a api) orders() http.Handler {
+	plain := method(http.MethodPost, a.place)
+	if a.cfg.Guard == nil {
+		return plain
+	}
+	guarded := a.cfg.Guard(plain)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		guarded.ServeHTTP(w, r)
+		a.cfg.Shop.Wake() // its transaction has ended
+	})
+}
+
 func (a api) place(w http.ResponseWriter, r *http.Request) {
 	o, bad := readOrder(w, r)
 	if bad != nil {
+		httpidem.NotExecuted(r.Context()) // the same key may come with a better order
 		writeProblem(w, *bad)
 		return
 	}
-	id, err := a.cfg.Shop.Place(r.Context(), o)
+	place := a.cfg.Shop.Place
+	if tx, ok := httpidem.Native[*sql.Tx](r.Context()); ok {
+		place = func(ctx context.Context, o Order) (string, error) { return a.cfg.Shop.PlaceIn(ctx, tx, o) }
+	}
+	id, err := place(r.Context(), o)
 	if err != nil {
 		a.fail(w, r, "place order", err)
 		return
@@ -127,11 +152,8 @@ func (a api) ready(w http.ResponseWriter, r *http.Request) {
 
 // fail logs err and answers without its text, which may name hosts and users.
 func (a api) fail(w http.ResponseWriter, r *http.Request, what string, err error) {
-	if r.Context().Err() != nil {
-		return // nobody is there to read an answer
-	}
 	level := slog.LevelError
-	if wanted := (*injected)(nil); errors.As(err, &wanted) {
+	if wanted := (*injected)(nil); errors.As(err, &wanted) || r.Context().Err() != nil { // or nobody is there any more
 		level = slog.LevelDebug
 	}
 	a.cfg.Logger.Log(r.Context(), level, "request failed", "what", what, "error", err)

@@ -26,9 +26,25 @@ func (s *Shop) Place(ctx context.Context, o Order) (id string, err error) {
 	if err := place(ctx, o); err != nil {
 		return "", err
 	}
-	s.cfg.Outbox.Wake()
+	s.Wake()
 	return o.ID, nil
 }
+
+// PlaceIn writes o and its message in the transaction of the caller, who calls
+// Wake once it has committed.
+func (s *Shop) PlaceIn(ctx context.Context, tx *sql.Tx, o Order) (id string, err error) {
+	o.ID, o.Status, o.CreatedAt = s.cfg.NewID(), Placed, time.Now()
+	if err := s.write(ctx, tx, o); err != nil {
+		return "", err
+	}
+	if err := s.cfg.Faults.BeforeCommit(o); err != nil {
+		return "", &injected{err}
+	}
+	return o.ID, nil
+}
+
+// Wake has the messages of what was committed leave at once.
+func (s *Shop) Wake() { s.cfg.Outbox.Wake() }
 
 // placeInTx is the way that every database and every library has.
 func (s *Shop) placeInTx(ctx context.Context, o Order) (err error) {
@@ -87,7 +103,7 @@ func (s *Shop) write(ctx context.Context, tx forwarder.Executor, o Order) error 
 	if err != nil {
 		return err
 	}
-	if err := s.cfg.Outbox.Publish(ctx, tx, s.placed, msg); err != nil {
+	if err := s.cfg.Outbox.Publish(ctx, tx, s.topics.Placed, msg); err != nil {
 		return fmt.Errorf("publish order: %w", err)
 	}
 	return nil

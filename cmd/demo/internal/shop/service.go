@@ -23,26 +23,42 @@ type Service struct {
 	Handle func(ctx context.Context, tx *sql.Tx, msgs []*message.Message) ([]*message.Message, error)
 }
 
-const payment = "payment"
+const (
+	payment  = "payment"
+	shipping = "shipping"
+)
 
-// Services returns the four services by name.
+// Parcels is the service that writes down what the courier has said. It is none of
+// those that act on orders.
+const Parcels = "parcels"
+
+// Services returns the services by name.
 func (s *Shop) Services() map[string]Service {
 	out := map[string]Service{
-		payment: {Name: payment, Topic: s.placed, Output: s.paid, Handle: s.pay},
+		payment: {Name: payment, Topic: s.topics.Placed, Output: s.topics.Paid, Handle: s.pay},
 	}
-	for _, name := range []string{"stock", "points", "shipping"} {
-		out[name] = Service{Name: name, Topic: s.paid, Handle: func(ctx context.Context, tx *sql.Tx, msgs []*message.Message) ([]*message.Message, error) {
-			_, err := s.act(ctx, tx, name, msgs, nil)
+	for _, name := range []string{"stock", "points", shipping} {
+		out[name] = Service{Name: name, Topic: s.topics.Paid, Handle: func(ctx context.Context, tx *sql.Tx, msgs []*message.Message) ([]*message.Message, error) {
+			_, err := s.act(ctx, tx, name, msgs, func(orders []Order) error {
+				if name != shipping {
+					return nil
+				}
+				return s.cfg.Partners.Shipped(ctx, tx, orders)
+			})
 			return nil, err
 		}}
 	}
+	out[Parcels] = Service{Name: Parcels, Topic: s.topics.Parcels, Handle: s.noteParcels}
 	return out
 }
 
-// pay sets the orders paid and tells so.
+// pay sets the orders paid, and tells the services and the merchant so.
 func (s *Shop) pay(ctx context.Context, tx *sql.Tx, msgs []*message.Message) ([]*message.Message, error) {
 	orders, err := s.act(ctx, tx, payment, msgs, func(orders []Order) error {
-		return s.setPaid(ctx, tx, orders)
+		if err := s.setPaid(ctx, tx, orders); err != nil {
+			return err
+		}
+		return s.cfg.Partners.Paid(ctx, tx, orders)
 	})
 	if err != nil {
 		return nil, err
@@ -109,10 +125,8 @@ func (s *Shop) act(ctx context.Context, tx *sql.Tx, service string, msgs []*mess
 			return nil, err
 		}
 	}
-	if effect != nil {
-		if err := effect(orders); err != nil {
-			return nil, fmt.Errorf("%s: apply: %w", service, err)
-		}
+	if err := effect(orders); err != nil {
+		return nil, fmt.Errorf("%s: apply: %w", service, err)
 	}
 	if err := s.append(ctx, tx, service, orders, msgs); err != nil {
 		return nil, fmt.Errorf("%s: append to ledger: %w", service, err)

@@ -28,6 +28,10 @@ type Config struct {
 	NewID func() string
 	// Faults are asked on the way. Default: none.
 	Faults Faults
+	// Pages are the products' pages. Default: there are none.
+	Pages Pages
+	// Partners are told on the way. Default: nobody.
+	Partners Partners
 }
 
 // Faults break things on purpose: each may return an error, or panic.
@@ -41,9 +45,9 @@ type Faults interface {
 
 // Shop places orders and handles them. It is safe for concurrent use.
 type Shop struct {
-	cfg          Config
-	placed, paid string // topics
-	insert       string // the statement of an order
+	cfg    Config
+	topics TopicNames
+	insert string // the statement of an order
 }
 
 // New returns a shop.
@@ -54,19 +58,27 @@ func New(cfg Config) *Shop {
 	if cfg.Faults == nil {
 		cfg.Faults = noFaults{}
 	}
-	t := Topics(cfg.TopicSuffix)
+	if cfg.Pages == nil {
+		cfg.Pages = noPages{}
+	}
+	if cfg.Partners == nil {
+		cfg.Partners = nobody{}
+	}
 	return &Shop{
-		cfg: cfg, placed: t.Placed, paid: t.Paid,
+		cfg: cfg, topics: Topics(cfg.TopicSuffix),
 		insert: cfg.Dialect.Bind("INSERT INTO orders (id, customer, sku, quantity, amount, status, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)"),
 	}
 }
 
 // TopicNames are the topics of a shop.
-type TopicNames struct{ Placed, Paid string }
+type TopicNames struct{ Placed, Paid, Parcels string }
+
+// All are their names.
+func (t TopicNames) All() []string { return []string{t.Placed, t.Paid, t.Parcels} }
 
 // Topics returns the topics of the shop with this suffix.
 func Topics(suffix string) TopicNames {
-	return TopicNames{Placed: "orders.placed" + suffix, Paid: "orders.paid" + suffix}
+	return TopicNames{Placed: "orders.placed" + suffix, Paid: "orders.paid" + suffix, Parcels: "parcels.booked" + suffix}
 }
 
 type noFaults struct{}

@@ -8,7 +8,7 @@ import (
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
 )
 
-// CreateTables makes the tables orders and ledger where they are missing. It
+// CreateTables makes the tables orders, ledger, parcels and products where they are missing. It
 // may run at the same time in several processes.
 func CreateTables(ctx context.Context, db *sql.DB, d sqldialect.Dialect) (err error) {
 	tx, err := db.BeginTx(ctx, nil)
@@ -37,10 +37,12 @@ func CheckTables(ctx context.Context, db *sql.DB) error {
 	for _, query := range []string{
 		"SELECT id, customer, sku, quantity, amount, status, created_at FROM orders WHERE 1 = 0",
 		"SELECT service, order_id, message_id, attempt, pid, applied_at FROM ledger WHERE 1 = 0",
+		"SELECT order_id, status, tracking, applied_at FROM parcels WHERE 1 = 0",
+		"SELECT sku, price, version FROM products WHERE 1 = 0",
 	} {
 		// Run as a statement: only whether it fails matters.
 		if _, err := db.ExecContext(ctx, query); err != nil {
-			return fmt.Errorf("the tables orders and ledger are not those of the demo: %w", err)
+			return fmt.Errorf("the tables orders, ledger, parcels and products are not those of the demo: %w", err)
 		}
 	}
 	return nil
@@ -73,6 +75,15 @@ func tables(d sqldialect.Dialect) []string {
 			message_id `+word(255)+` NOT NULL,
 			attempt INTEGER NOT NULL,
 			pid INTEGER NOT NULL,
-			applied_at BIGINT NOT NULL)`+end)
+			applied_at BIGINT NOT NULL)`+end,
+		`CREATE TABLE IF NOT EXISTS parcels (
+			order_id `+word(64)+` NOT NULL,
+			status `+word(16)+` NOT NULL,
+			tracking `+word(100)+` NOT NULL,
+			applied_at BIGINT NOT NULL)`+end,
+		`CREATE TABLE IF NOT EXISTS products (
+			sku `+word(MaxName)+` PRIMARY KEY,
+			price NUMERIC(15, 2) NOT NULL,
+			version BIGINT NOT NULL)`+end)
 	return out
 }
