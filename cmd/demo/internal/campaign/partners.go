@@ -26,7 +26,7 @@ func newMerchantSummary(m partner.MerchantReport) merchantSummary {
 // courierSummary is what became of the calls.
 type courierSummary struct {
 	CallsEnded       int `json:"calls_ended"`       // parcels whose result the shop has noted
-	CallsSent        int `json:"calls_sent"`        // requests that the courier got for them
+	CallsSent        int `json:"calls_sent"`        // requests that the courier got for them; an early callback spares one
 	CallbacksApplied int `json:"callbacks_applied"` // callbacks that brought the result; the others were asked for
 	CallbacksParked  int `json:"callbacks_parked"`  // callbacks that were there before their call
 	CallbacksLate    int `json:"callbacks_late"`    // callbacks that came twice, or when the result was known
