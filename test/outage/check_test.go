@@ -70,15 +70,20 @@ func (p place) describe(t *testing.T, committed int) {
 		"SELECT 'task ' || status || ' of ' || target || ': ' || error, COUNT(*) FROM " + p.table("task") + " GROUP BY status, target, error",
 		"SELECT 'inbox ' || status || ' of ' || handler, COUNT(*) FROM " + p.table("inbox") + " GROUP BY status, handler",
 	} {
-		rows, err := p.db.Query(query)
-		must(t, err)
-		for rows.Next() {
-			var what string
-			var n int
-			must(t, rows.Scan(&what, &n))
-			t.Logf("%s: %d", what, n)
-		}
-		must(t, rows.Err())
-		must(t, rows.Close())
+		p.log(t, query)
 	}
+}
+
+func (p place) log(t *testing.T, query string) {
+	t.Helper()
+	rows, err := p.db.Query(query)
+	must(t, err)
+	defer rows.Close()
+	for rows.Next() {
+		var what string
+		var n int
+		must(t, rows.Scan(&what, &n))
+		t.Logf("%s: %d", what, n)
+	}
+	must(t, rows.Err())
 }
