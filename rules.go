@@ -2,6 +2,7 @@ package sluicegate
 
 import (
 	"context"
+	"database/sql"
 
 	"github.com/sluicegate/sluicegate/alert/rule"
 	"github.com/sluicegate/sluicegate/forwarder"
@@ -20,49 +21,114 @@ import (
 // ask the database; replicas that share an alert state fire as one. Fields can be changed
 // before they are given to rule.New. rule.Inhibitions, in alert.Config, keep back what follows from
 // something that is down.
-func (s *Stack) Rules(relays ...*forwarder.Relay) []rule.Rule {
+func (s *Stack) Rules(relays ...*forwarder.Relay) []rule.Rule { return Rules([]*Stack{s}, relays...) }
+
+// Rules is Stack.Rules for a process with several: one rule of each kind, over all of them. Tables
+// that Stacks share count once; the lag is that of the outbox that is furthest behind.
+func Rules(stacks []*Stack, relays ...*forwarder.Relay) []rule.Rule {
+	g := gaugesOf(stacks, relays)
 	var rules []rule.Rule
-	if s.box != nil {
-		rules = append(rules,
-			rule.OutboxLag(func(ctx context.Context) (float64, error) {
-				b, err := s.box.Backlog(ctx)
-				return b.Oldest.Seconds(), err //nolint:wrapcheck // by the engine, with the rule's name
-			}),
-			rule.OutboxBacklog(func(ctx context.Context) (float64, error) {
-				b, err := s.box.Backlog(ctx)
-				return float64(b.Messages), err //nolint:wrapcheck // by the engine
-			}))
+	if len(g.boxes) > 0 {
+		rules = append(rules, rule.OutboxLag(g.lag), rule.OutboxBacklog(g.backlog))
 	}
-	if s.stored != nil {
-		rules = append(rules, rule.DeadLettersGrow(func(ctx context.Context) (float64, error) {
-			n, err := s.stored.Count(ctx, deadletter.Filter{Status: deadletter.Dead})
-			return float64(n), err //nolint:wrapcheck // by the engine
-		}))
+	if len(g.letters) > 0 {
+		rules = append(rules, rule.DeadLettersGrow(g.dead))
 	}
-	if s.circuits != nil {
-		rules = append(rules, rule.CircuitOpen(func(context.Context) (float64, error) {
-			n := 0
-			for _, c := range s.Circuits() {
-				if c.State != circuit.Closed {
-					n++
-				}
-			}
-			return float64(n), nil
-		}))
+	if g.circuits {
+		rules = append(rules, rule.CircuitOpen(g.open))
 	}
-	rules = append(rules, rule.LeaseLost(func(context.Context) (float64, error) {
-		n := s.lost.Load()
-		for _, r := range relays {
-			n += r.Stats().Stale
-		}
-		return float64(n), nil
-	}))
+	rules = append(rules, rule.LeaseLost(g.lost))
 	if len(relays) > 0 {
 		rules = append(rules,
 			rule.BrokerDown(away(relays, func(st forwarder.RelayStats) bool { return !st.BrokerAwaySince.IsZero() })),
 			rule.DatabaseDown(away(relays, func(st forwarder.RelayStats) bool { return !st.DatabaseAwaySince.IsZero() })))
 	}
 	return rules
+}
+
+// gauges measure stacks and relays.
+type gauges struct {
+	stacks   []*Stack
+	relays   []*forwarder.Relay
+	boxes    []*forwarder.Outbox    // one for each set of tables
+	letters  []*deadletter.SQLStore // the same
+	circuits bool                   // some stack has them
+}
+
+func gaugesOf(stacks []*Stack, relays []*forwarder.Relay) *gauges {
+	type tables struct {
+		db             *sql.DB
+		schema, prefix string
+	}
+	g := &gauges{stacks: stacks, relays: relays}
+	boxes, letters := map[tables]bool{}, map[tables]bool{}
+	for _, s := range stacks {
+		t := tables{s.db, s.cfg.Schema, s.cfg.Prefix}
+		if s.box != nil && !boxes[t] {
+			boxes[t] = true
+			g.boxes = append(g.boxes, s.box)
+		}
+		if s.stored != nil && !letters[t] {
+			letters[t] = true
+			g.letters = append(g.letters, s.stored)
+		}
+		g.circuits = g.circuits || s.circuits != nil
+	}
+	return g
+}
+
+func (g *gauges) lag(ctx context.Context) (seconds float64, err error) {
+	for _, box := range g.boxes {
+		b, err := box.Backlog(ctx)
+		if err != nil {
+			return 0, err //nolint:wrapcheck // by the engine, with the rule's name
+		}
+		seconds = max(seconds, b.Oldest.Seconds())
+	}
+	return seconds, nil
+}
+
+func (g *gauges) backlog(ctx context.Context) (n float64, err error) {
+	for _, box := range g.boxes {
+		b, err := box.Backlog(ctx)
+		if err != nil {
+			return 0, err //nolint:wrapcheck // by the engine
+		}
+		n += float64(b.Messages)
+	}
+	return n, nil
+}
+
+func (g *gauges) dead(ctx context.Context) (n float64, err error) {
+	for _, letters := range g.letters {
+		of, err := letters.Count(ctx, deadletter.Filter{Status: deadletter.Dead})
+		if err != nil {
+			return 0, err //nolint:wrapcheck // by the engine
+		}
+		n += float64(of)
+	}
+	return n, nil
+}
+
+func (g *gauges) open(context.Context) (n float64, err error) {
+	for _, s := range g.stacks {
+		for _, c := range s.Circuits() {
+			if c.State != circuit.Closed {
+				n++
+			}
+		}
+	}
+	return n, nil
+}
+
+func (g *gauges) lost(context.Context) (n float64, err error) {
+	for _, s := range g.stacks {
+		n += float64(s.lost.Load())
+	}
+	for _, r := range g.relays {
+		n += float64(r.Stats().Stale)
+	}
+	return n, nil
 }
 
 // away is a gauge that is 1 while a relay finds something away.

@@ -127,3 +127,29 @@ func TestAStackHasRulesForWhatItHas(t *testing.T) {
 		t.Errorf("without circuits: %v", got)
 	}
 }
+
+func TestTablesThatStacksShareAreMeasuredOnce(t *testing.T) {
+	db := openDB(t)
+	other := sluicegate.Config{Prefix: "other_"}
+	if err := sluicegate.Migrate(t.Context(), db, other); err != nil {
+		t.Fatal(err)
+	}
+	var stacks []*sluicegate.Stack
+	for _, cfg := range []sluicegate.Config{{Consumer: "stock"}, {Consumer: "points"}, other} {
+		s, err := sluicegate.New(db, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Outbox().Publish(t.Context(), db, "orders", message.NewMessage("order-1", nil)); err != nil {
+			t.Fatal(err)
+		}
+		stacks = append(stacks, s)
+	}
+	rules := sluicegate.Rules(stacks)
+	if _, err := rule.New(noTarget{}, rules, rule.Config{}); err != nil {
+		t.Fatal(err)
+	}
+	if n := gauges(t, rules)[rule.NameOutboxBacklog]; n != 3 {
+		t.Errorf("%v messages wait, want the 2 of one table and the 1 of the other", n)
+	}
+}

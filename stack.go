@@ -22,6 +22,7 @@ import (
 // concurrent use. It owns no goroutine but within Run.
 type Stack struct {
 	cfg      Config
+	db       *sql.DB            // nil where there is none
 	box      *forwarder.Outbox  // nil without a database
 	runner   idempotency.Runner // nil without a database
 	inbox    *sqlstore.Store    // strength SQL
@@ -47,7 +48,7 @@ func New(db *sql.DB, cfg Config) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Stack{cfg: cfg, gate: newGate(cfg.DrainTimeout), observe: event.Observer(cfg.Observe)}
+	s := &Stack{cfg: cfg, db: db, gate: newGate(cfg.DrainTimeout), observe: event.Observer(cfg.Observe)}
 	s.countLost()
 	if err := errors.Join(s.openTables(db), s.openLetters(db), s.addAlerts(), s.openPark(db), s.openCircuits(), s.openRetention(db)); err != nil {
 		return nil, err
