@@ -70,18 +70,22 @@ func (s servers) placed(ctx context.Context, name string, fill func(context.Cont
 	if err != nil {
 		return err
 	}
-	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*time.Minute)
-	defer cancel()
+	// What is taken away has its time from then on: a trial may be long.
+	drop := func(fn func(context.Context) error) error {
+		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*time.Minute)
+		defer cancel()
+		return fn(cleanup)
+	}
 	db, err := s.pg.Scratch(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.Drop(cleanup)) }()
+	defer func() { err = errors.Join(err, drop(db.Drop)) }()
 	topic, err := s.kafka.Scratch(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, topic.Drop(cleanup)) }()
+	defer func() { err = errors.Join(err, drop(topic.Drop)) }()
 	if _, err := db.DB.ExecContext(ctx, "CREATE TABLE orders (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, customer TEXT NOT NULL, amount BIGINT NOT NULL)"); err != nil {
 		return fmt.Errorf("create table: %w", err)
 	}
