@@ -80,7 +80,7 @@ func (p *prune) batch(ctx context.Context, limit int) (int64, error) {
 	ctx = r.unbroken(ctx)
 	d := r.outbox.cfg.Dialect
 	table := r.outbox.names.Table(d, schema.OutboxHistory)
-	old := " FROM " + table + " WHERE status = ? AND settled_at >= ?"
+	old := " FROM " + table + " WHERE " + p.where() + " AND settled_at >= ?"
 	var cutoff, upTo int64
 	if err := r.outbox.db.QueryRowContext(ctx, "SELECT "+d.Now()).Scan(&cutoff); err != nil {
 		return 0, fmt.Errorf("read the clock to prune history: %w", err)
@@ -88,14 +88,14 @@ func (p *prune) batch(ctx context.Context, limit int) (int64, error) {
 	cutoff -= p.retain.Microseconds()
 	more := true
 	err := r.outbox.db.QueryRowContext(ctx, d.Bind(fmt.Sprintf("SELECT settled_at%s AND settled_at < ? ORDER BY settled_at LIMIT 1 OFFSET %d", old, limit-1)),
-		p.status, p.floor, cutoff).Scan(&upTo)
+		p.floor, cutoff).Scan(&upTo)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		more, upTo = false, cutoff-1
 	case err != nil:
 		return 0, fmt.Errorf("look for history to prune: %w", err)
 	}
-	res, err := r.outbox.db.ExecContext(ctx, d.Bind("DELETE"+old+" AND settled_at <= ?"), p.status, p.floor, upTo)
+	res, err := r.outbox.db.ExecContext(ctx, d.Bind("DELETE"+old+" AND settled_at <= ?"), p.floor, upTo)
 	if err != nil {
 		return 0, fmt.Errorf("prune history: %w", err)
 	}
@@ -105,4 +105,14 @@ func (p *prune) batch(ctx context.Context, limit int) (int64, error) {
 		n = max(n, int64(limit)) // another relay may have been at it too
 	}
 	return n, err
+}
+
+// where is in the words of the partial indexes of PostgreSQL and SQLite: one for what
+// was delivered, one for the rest. SQLite does not conclude the second from the status.
+func (p *prune) where() string {
+	is := "status = '" + p.status + "'"
+	if p.status == statusDelivered {
+		return is
+	}
+	return is + " AND status <> '" + statusDelivered + "'"
 }

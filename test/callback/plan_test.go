@@ -40,14 +40,7 @@ func fill(t *testing.T, ts *place.Database, db *sql.DB) {
 		_, err := db.ExecContext(t.Context(), replace.Replace(query))
 		place.Must(t, err)
 	}
-	verb := "ANALYZE "
-	if ts.Dialect == sqldialect.MySQL {
-		verb = "ANALYZE TABLE "
-	}
-	for _, table := range []string{"call", "call_event"} {
-		_, err := db.ExecContext(t.Context(), verb+ts.Prefix+table)
-		place.Must(t, err)
-	}
+	place.Analyze(t, db, ts.Dialect, ts.Table("call"), ts.Table("call_event"))
 }
 
 // work runs every operation once or more.
@@ -96,11 +89,11 @@ func TestEveryStatementFindsItsRowsByAnIndex(t *testing.T) {
 		plain := ts.Connect(t)
 		var seen map[string][]any
 		synctest.Test(t, func(t *testing.T) {
-			db, rec := recorded(t, ts)
+			db, rec := ts.Record(t)
 			fill(t, ts, db)
-			rec.args = map[string][]any{}
+			rec.Reset()
 			work(t, ts, db)
-			seen = rec.args
+			seen = rec.Statements()
 		})
 		looked := 0
 		for query, args := range seen {
@@ -109,7 +102,7 @@ func TestEveryStatementFindsItsRowsByAnIndex(t *testing.T) {
 				continue
 			}
 			looked++
-			plan := explain(t, plain, query, args)
+			plan := place.Explain(t, plain, ts.Dialect, query, args...)
 			for _, scan := range scans[ts.Dialect] {
 				if strings.Contains(plan, scan) {
 					t.Errorf("%s:\n%s\n%s", scan, query, plan)
@@ -120,32 +113,4 @@ func TestEveryStatementFindsItsRowsByAnIndex(t *testing.T) {
 			t.Errorf("%d statements were looked at, want all", looked)
 		}
 	})
-}
-
-func explain(t *testing.T, db *sql.DB, query string, args []any) string {
-	t.Helper()
-	rows, err := db.QueryContext(t.Context(), "EXPLAIN "+query, args...)
-	if err != nil {
-		t.Fatalf("explain %.200s: %v", query, err)
-	}
-	defer func() { _ = rows.Close() }()
-	columns, err := rows.Columns()
-	place.Must(t, err)
-	var b strings.Builder
-	for rows.Next() {
-		values := make([]sql.NullString, len(columns))
-		dest := make([]any, len(columns))
-		for i := range values {
-			dest[i] = &values[i]
-		}
-		place.Must(t, rows.Scan(dest...))
-		for i, v := range values {
-			if v.Valid {
-				fmt.Fprintf(&b, "%s=%s ", columns[i], v.String)
-			}
-		}
-		b.WriteByte('\n')
-	}
-	place.Must(t, rows.Err())
-	return b.String()
 }

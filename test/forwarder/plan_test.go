@@ -2,7 +2,6 @@ package forwarder_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/sluicegate/sluicegate/forwarder"
 	"github.com/sluicegate/sluicegate/internal/failure"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 // planRows is how many messages lie in the outbox while plans are looked at.
@@ -25,45 +25,13 @@ func (w *theirs) fillOutbox() {
 	table := w.prefix + "outbox"
 	query := "INSERT INTO " + table + ` (shard, topic, message_key, message_uuid, payload, headers)
 		SELECT n % 32, 'orders', 'k' || n, 'u' || n, 'x', '{}' FROM generate_series(1, ` + fmt.Sprint(planRows) + ") n"
-	analyze := "ANALYZE " + table
 	if w.mysql {
 		query = "INSERT INTO " + table + ` (shard, topic, message_key, message_uuid, payload, headers, created_at)
 			SELECT seq % 32, 'orders', CONCAT('k', seq), CONCAT('u', seq), 'x', '{}', 0 FROM seq_1_to_` + fmt.Sprint(planRows)
-		analyze = "ANALYZE TABLE " + table
 	}
 	_, err := w.db.Exec(query)
 	w.must(err)
-	_, err = w.db.Exec(analyze)
-	w.must(err)
-}
-
-// explain returns the plan of a query as text.
-func (w *theirs) explain(query string, args ...any) string {
-	w.t.Helper()
-	rows, err := w.db.Query("EXPLAIN "+query, args...)
-	if err != nil {
-		w.t.Fatalf("explain %.200s: %v", query, err)
-	}
-	defer func() { _ = rows.Close() }()
-	columns, err := rows.Columns()
-	w.must(err)
-	var b strings.Builder
-	for rows.Next() {
-		values := make([]sql.NullString, len(columns))
-		dest := make([]any, len(columns))
-		for i := range values {
-			dest[i] = &values[i]
-		}
-		w.must(rows.Scan(dest...))
-		for i, v := range values {
-			if v.Valid {
-				fmt.Fprintf(&b, "%s=%s ", columns[i], v.String)
-			}
-		}
-		b.WriteByte('\n')
-	}
-	w.must(rows.Err())
-	return b.String()
+	place.Analyze(w.t, w.db, w.dialect(), table)
 }
 
 // pickyBroker refuses some messages in each way and stops after many.
@@ -109,24 +77,20 @@ func kindOf(query, prefix string) string {
 func TestTheQueriesOfTheRelayUseIndexes(t *testing.T) {
 	eachServer(t, func(t *testing.T, w *theirs) {
 		w.fillOutbox()
-		d := forwarder.PostgreSQL
-		if w.mysql {
-			d = forwarder.MySQL
-		}
-		db, rec := openRecorded(t, w.mysql)
-		o, err := forwarder.New(db, forwarder.Config{Prefix: w.prefix, Dialect: d})
+		db, rec := w.recorded()
+		o, err := forwarder.New(db, forwarder.Config{Prefix: w.prefix, Dialect: w.dialect()})
 		w.must(err)
 		ctx, stop := context.WithTimeout(context.Background(), time.Minute)
 		defer stop()
 		w.must(o.Relay(ctx, &pickyBroker{stop: stop}))
 		seen, stretches := map[string]int{}, false
-		for query, args := range rec.args {
+		for query, args := range rec.Statements() {
 			kind := kindOf(query, w.prefix)
 			if !strings.Contains(query, w.prefix+"outbox") || strings.HasPrefix(query, "CREATE") {
 				continue
 			}
 			seen[kind]++
-			plan := w.explain(query, args...)
+			plan := place.Explain(t, w.db, w.dialect(), query, args...)
 			stretch := strings.Contains(query, "shard + 0")
 			stretches = stretches || stretch
 			// A stretch and a glance go along the primary key, the others by shard.

@@ -13,6 +13,7 @@ import (
 	"github.com/sluicegate/sluicegate/forwarder"
 	"github.com/sluicegate/sluicegate/internal/batch"
 	"github.com/sluicegate/sluicegate/internal/failure"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 func TestTakeoverOfAHalfConsumedTableSendsNothingTwiceAndSkipsNothing(t *testing.T) {
@@ -249,13 +250,9 @@ func TestTakeoverReadsAlongTheirIndex(t *testing.T) {
 		for n := range 20 {
 			w.commit(500*n, 500*n+500)
 		}
-		db, rec := openRecorded(t, w.mysql)
-		d := forwarder.PostgreSQL
-		if w.mysql {
-			d = forwarder.MySQL
-		}
+		db, rec := w.recorded()
 		var err error
-		w.outbox, err = forwarder.New(db, forwarder.Config{Prefix: w.prefix, Dialect: d})
+		w.outbox, err = forwarder.New(db, forwarder.Config{Prefix: w.prefix, Dialect: w.dialect()})
 		w.must(err)
 		out := &sink{}
 		cfg := w.config()
@@ -264,12 +261,12 @@ func TestTakeoverReadsAlongTheirIndex(t *testing.T) {
 		eventually(t, "some are delivered", func() bool { return len(out.all()) > 300 })
 		w.must(stop())
 		seen := 0
-		for query, args := range rec.args {
+		for query, args := range rec.Statements() {
 			if !strings.Contains(query, "ORDER BY") {
 				continue
 			}
 			seen++
-			if plan := w.explain(query, args...); strings.Contains(plan, "Sort") || strings.Contains(plan, "filesort") || strings.Contains(plan, "type=ALL") {
+			if plan := place.Explain(t, w.db, w.dialect(), query, args...); strings.Contains(plan, "Sort") || strings.Contains(plan, "filesort") || strings.Contains(plan, "type=ALL") {
 				t.Errorf("%s\n%s", query, plan)
 			}
 		}

@@ -19,6 +19,8 @@ import (
 	"github.com/sluicegate/sluicegate/forwarder"
 	"github.com/sluicegate/sluicegate/internal/failure"
 	"github.com/sluicegate/sluicegate/internal/schema"
+	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/test/place"
 )
 
 // theirs is a table of Watermill's own forwarder, with an outbox of ours beside.
@@ -56,6 +58,20 @@ func newTheirs(t *testing.T, db *sql.DB, mysql bool) *theirs {
 	w.must(sub.SubscribeInitialize(w.topic))
 	w.must(sub.Close())
 	return w
+}
+
+func (w *theirs) dialect() sqldialect.Dialect {
+	if w.mysql {
+		return sqldialect.MySQL
+	}
+	return sqldialect.PostgreSQL
+}
+
+// recorded opens the database behind a driver that records.
+func (w *theirs) recorded() (*sql.DB, *place.Recorder) {
+	w.t.Helper()
+	driver, dsn := place.Address(w.t, w.dialect())
+	return place.RecordAt(w.t, w.dialect(), driver, dsn)
 }
 
 func randomID() string {

@@ -1,7 +1,6 @@
 package objectsync_test
 
 import (
-	"database/sql"
 	"fmt"
 	"strings"
 	"testing"
@@ -22,7 +21,7 @@ func TestTheQueriesReadAlongAnIndex(t *testing.T) {
 			"actions of one":  {"SELECT id FROM " + action + " WHERE sync_name = 'products' AND entity = 'e5' ORDER BY id DESC LIMIT 10", "object_action"},
 			"the last action": {"SELECT id FROM " + action + " WHERE sync_name = 'products' ORDER BY id DESC LIMIT 10", "object_action"},
 		} {
-			plan := db.explain(t, c.query)
+			plan := place.Explain(t, db.DB, db.Dialect, c.query)
 			index := c.index
 			if index == "primary" {
 				index = map[sqldialect.Dialect]string{
@@ -45,12 +44,11 @@ func TestTheQueriesReadAlongAnIndex(t *testing.T) {
 func (db *database) fill(t *testing.T) {
 	t.Helper()
 	series, text := "(WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 20000) SELECT n FROM s) AS n", "'e' || n"
-	analyze := "ANALYZE "
 	switch db.Dialect {
 	case sqldialect.PostgreSQL:
 		series = "generate_series(1, 20000) AS n(n)"
 	case sqldialect.MySQL:
-		series, text, analyze = "(SELECT seq AS n FROM seq_1_to_20000) AS n", "CONCAT('e', n)", "ANALYZE TABLE "
+		series, text = "(SELECT seq AS n FROM seq_1_to_20000) AS n", "CONCAT('e', n)"
 	default:
 	}
 	db.Do(t, fmt.Sprintf("INSERT INTO %sobject (sync_name, entity, object_key, status, dirty, error, marked_at, updated_at) "+
@@ -58,36 +56,5 @@ func (db *database) fill(t *testing.T) {
 		db.Prefix, text, strings.Replace(text, "'e'", "'products/e'", 1), series))
 	db.Do(t, fmt.Sprintf("INSERT INTO %sobject_action (sync_name, entity, action, actor, note, created_at) SELECT 'products', %s, 'repair', 'x', '', 0 FROM %s",
 		db.Prefix, text, series))
-	for _, table := range []string{"object", "object_action"} {
-		db.Do(t, analyze+db.Prefix+table)
-	}
-}
-
-// explain returns the plan of a query as text.
-func (db *database) explain(t *testing.T, query string) string {
-	t.Helper()
-	verb := "EXPLAIN "
-	if db.Dialect == sqldialect.SQLite {
-		verb = "EXPLAIN QUERY PLAN "
-	}
-	rows, err := db.QueryContext(t.Context(), verb+query)
-	place.Must(t, err)
-	defer func() { _ = rows.Close() }()
-	columns, err := rows.Columns()
-	place.Must(t, err)
-	var b strings.Builder
-	for rows.Next() {
-		values := make([]sql.NullString, len(columns))
-		dest := make([]any, len(columns))
-		for i := range values {
-			dest[i] = &values[i]
-		}
-		place.Must(t, rows.Scan(dest...))
-		for _, v := range values {
-			b.WriteString(v.String + " ")
-		}
-		b.WriteByte('\n')
-	}
-	place.Must(t, rows.Err())
-	return b.String()
+	place.Analyze(t, db.DB, db.Dialect, db.Table("object"), db.Table("object_action"))
 }

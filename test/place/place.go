@@ -75,12 +75,16 @@ func connect(tb testing.TB, d sqldialect.Dialect, driver, dsn string) *sql.DB {
 	tb.Helper()
 	db, err := sql.Open(driver, dsn)
 	Must(tb, err)
+	setConns(db, d)
+	tb.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+func setConns(db *sql.DB, d sqldialect.Dialect) {
 	conns := serverConns
 	if d == sqldialect.SQLite {
 		conns = 1
 	}
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
-	tb.Cleanup(func() { _ = db.Close() })
-	return db
 }

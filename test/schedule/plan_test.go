@@ -2,7 +2,6 @@ package schedule_test
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"os"
 	"strings"
@@ -57,51 +56,7 @@ func fill(tb testing.TB, db *place.Database) {
 		CASE n % 10 WHEN 9 THEN NULL WHEN 4 THEN {future} + {n} ELSE {past} + {n} END,
 		CASE n % 10 WHEN 9 THEN NULL ELSE {hash} END, CASE n % 10 WHEN 4 THEN {group} ELSE NULL END,
 		{past}, {past}, CASE n % 10 WHEN 9 THEN {old} + {n} ELSE 0 END FROM {series}`))
-	analyze(tb, db)
-}
-
-func analyze(tb testing.TB, db *place.Database) {
-	tb.Helper()
-	verb := "ANALYZE "
-	if db.Dialect == sqldialect.MySQL {
-		verb = "ANALYZE TABLE "
-	}
-	db.Do(tb, verb+db.Prefix+"task")
-}
-
-// explain returns the plan of a query as text.
-func explain(t *testing.T, db *place.Database, query string, args []any) string {
-	t.Helper()
-	verb := map[sqldialect.Dialect]string{sqldialect.PostgreSQL: "EXPLAIN ", sqldialect.MySQL: "EXPLAIN ", sqldialect.SQLite: "EXPLAIN QUERY PLAN "}[db.Dialect]
-	rows, err := db.QueryContext(t.Context(), verb+query, args...)
-	if err != nil {
-		t.Fatalf("explain %.200s: %v", query, err)
-	}
-	return text(t, rows)
-}
-
-func text(t *testing.T, rows *sql.Rows) string {
-	t.Helper()
-	defer func() { _ = rows.Close() }()
-	columns, err := rows.Columns()
-	place.Must(t, err)
-	var b strings.Builder
-	for rows.Next() {
-		values := make([]sql.NullString, len(columns))
-		dest := make([]any, len(columns))
-		for i := range values {
-			dest[i] = &values[i]
-		}
-		place.Must(t, rows.Scan(dest...))
-		for i, v := range values {
-			if v.Valid {
-				fmt.Fprintf(&b, "%s=%s ", columns[i], v.String)
-			}
-		}
-		b.WriteByte('\n')
-	}
-	place.Must(t, rows.Err())
-	return b.String()
+	place.Analyze(tb, db.DB, db.Dialect, db.Table("task"))
 }
 
 // work runs every operation once or more.
@@ -173,45 +128,11 @@ func bounded(d sqldialect.Dialect, query, plan string) bool {
 	}
 }
 
-// forced returns the plan that PostgreSQL uses from the sixth time on, without
-// knowing the arguments.
-func forced(t *testing.T, db *place.Database, query string, args []any) string {
-	t.Helper()
-	conn, err := db.Conn(t.Context())
-	place.Must(t, err)
-	defer func() { _ = conn.Close() }()
-	literals := make([]string, len(args))
-	for i, a := range args {
-		switch a := a.(type) {
-		case nil:
-			literals[i] = "NULL"
-		case []byte:
-			literals[i] = fmt.Sprintf("'\\x%x'", a)
-		case string:
-			literals[i] = "'" + strings.ReplaceAll(a, "'", "''") + "'"
-		default:
-			literals[i] = fmt.Sprint(a)
-		}
-	}
-	for _, q := range []string{"SET plan_cache_mode = force_generic_plan", "PREPARE p AS " + query} {
-		_, err := conn.ExecContext(t.Context(), q)
-		place.Must(t, err)
-	}
-	rows, err := conn.QueryContext(t.Context(), "EXPLAIN EXECUTE p("+strings.Join(literals, ", ")+")")
-	place.Must(t, err)
-	plan := text(t, rows)
-	for _, q := range []string{"DEALLOCATE p", "RESET plan_cache_mode"} {
-		_, err := conn.ExecContext(t.Context(), q)
-		place.Must(t, err)
-	}
-	return plan
-}
-
 // The statements are those that really ran, taken from the driver, by the
 // database's own clock.
 func plans(t *testing.T, db *place.Database) {
 	t.Helper()
-	rec, r := recorded(t, db)
+	rec, r := db.Record(t)
 	s, err := schedule.New(rec, schedule.Config{Prefix: db.Prefix, Dialect: db.Dialect})
 	place.Must(t, err)
 	work(t, s)
@@ -220,7 +141,7 @@ func plans(t *testing.T, db *place.Database) {
 	var group []byte
 	place.Must(t, db.QueryRowContext(t.Context(), "SELECT group_hash FROM "+db.Prefix+"task WHERE group_hash IS NOT NULL LIMIT 1").Scan(&group))
 	seen := map[string]int{}
-	for query, args := range r.args {
+	for query, args := range r.Statements() {
 		if !strings.Contains(query, db.Prefix+"task") || strings.HasPrefix(query, "INSERT") {
 			continue
 		}
@@ -229,9 +150,9 @@ func plans(t *testing.T, db *place.Database) {
 		}
 		verb, _, _ := strings.Cut(query, " ")
 		seen[verb]++
-		plans := []string{explain(t, db, query, args)}
+		plans := []string{place.Explain(t, db.DB, db.Dialect, query, args...)}
 		if db.Dialect == sqldialect.PostgreSQL {
-			plans = append(plans, forced(t, db, query, args))
+			plans = append(plans, place.ExplainGeneric(t, db.DB, query, args...))
 		}
 		for _, plan := range plans {
 			if !bounded(db.Dialect, query, plan) {

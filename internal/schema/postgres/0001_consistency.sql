@@ -31,7 +31,9 @@ CREATE TABLE IF NOT EXISTS {outbox_history} (
   created_at   BIGINT NOT NULL,
   settled_at   BIGINT NOT NULL
 );
-CREATE INDEX IF NOT EXISTS "{prefix}outbox_history_settled" ON {outbox_history} (status, settled_at);
+-- Two in place of one on (status, settled_at): that takes more time than any other part of a delivered row's move.
+CREATE INDEX IF NOT EXISTS "{prefix}outbox_history_settled" ON {outbox_history} (settled_at) WHERE status = 'delivered';
+CREATE INDEX IF NOT EXISTS "{prefix}outbox_history_aside" ON {outbox_history} (status, settled_at) WHERE status <> 'delivered';
 -- By hash: it answers whether a message was sent, and costs a third of what a tree does to keep.
 CREATE INDEX IF NOT EXISTS "{prefix}outbox_history_uuid" ON {outbox_history} USING hash (message_uuid);
 

@@ -1,4 +1,4 @@
-package schedule_test
+package place
 
 import (
 	"context"
@@ -6,24 +6,35 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
 
-	"github.com/go-sql-driver/mysql"
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
-
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
-	"github.com/sluicegate/sluicegate/test/place"
 )
 
-// recorder keeps each statement that was run, with the arguments of one run.
-type recorder struct {
+// Recorder keeps each statement that a pool ran, with the arguments of the last
+// run of it. It may be used from several goroutines.
+type Recorder struct {
 	mu   sync.Mutex
 	args map[string][]any
 }
 
-func (r *recorder) note(query string, args []driver.NamedValue) {
+// Statements are those recorded since the last Reset, with their arguments.
+func (r *Recorder) Statements() map[string][]any {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.args)
+}
+
+// Reset forgets what was recorded.
+func (r *Recorder) Reset() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.args = map[string][]any{}
+}
+
+func (r *Recorder) note(query string, args []driver.NamedValue) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	values := make([]any, len(args))
@@ -33,28 +44,29 @@ func (r *recorder) note(query string, args []driver.NamedValue) {
 	r.args[query] = values
 }
 
-// recorded opens db's server again, behind a driver that records.
-func recorded(t *testing.T, db *place.Database) (*sql.DB, *recorder) {
-	t.Helper()
-	r := &recorder{args: map[string][]any{}}
-	var c driver.Connector
-	conns := 8
-	switch db.Dialect {
-	case sqldialect.PostgreSQL:
-		cfg, err := pgx.ParseConfig(db.DSN)
-		place.Must(t, err)
-		c = stdlib.GetConnector(*cfg)
-	case sqldialect.MySQL:
-		cfg, err := mysql.ParseDSN(db.DSN)
-		place.Must(t, err)
-		c, err = mysql.NewConnector(cfg)
-		place.Must(t, err)
-	default:
-		c, conns = named{db.Driver(), db.DSN}, 1
+// Record is Connect with a driver between that records.
+func (db *Database) Record(tb testing.TB) (*sql.DB, *Recorder) {
+	tb.Helper()
+	return RecordAt(tb, db.Dialect, db.DriverName, db.DSN)
+}
+
+// RecordAt opens a pool at an address, with a driver between that records, and
+// closes it at the end of tb.
+func RecordAt(tb testing.TB, d sqldialect.Dialect, driverName, dsn string) (*sql.DB, *Recorder) {
+	tb.Helper()
+	plain, err := sql.Open(driverName, dsn)
+	Must(tb, err)
+	drv := plain.Driver()
+	Must(tb, plain.Close())
+	var c driver.Connector = named{drv, dsn}
+	if dc, ok := drv.(driver.DriverContext); ok {
+		c, err = dc.OpenConnector(dsn)
+		Must(tb, err)
 	}
+	r := &Recorder{args: map[string][]any{}}
 	again := sql.OpenDB(recording{c, r})
-	again.SetMaxOpenConns(conns)
-	t.Cleanup(func() { _ = again.Close() })
+	setConns(again, d)
+	tb.Cleanup(func() { _ = again.Close() })
 	return again, r
 }
 
@@ -69,7 +81,7 @@ func (n named) Driver() driver.Driver                        { return n.d }
 
 type recording struct {
 	driver.Connector
-	rec *recorder
+	rec *Recorder
 }
 
 func (c recording) Connect(ctx context.Context) (driver.Conn, error) {
@@ -101,7 +113,7 @@ type commonConn interface {
 
 type recordingConn struct {
 	commonConn
-	rec *recorder
+	rec *Recorder
 }
 
 type checkingConn struct {
