@@ -131,8 +131,8 @@ var busyPolicy = backoff.Policy{Initial: 20 * time.Millisecond, Max: 500 * time.
 // obtain asks for the record until it has an answer other than Busy.
 func (w *work) obtain(ctx context.Context) (err error) {
 	began := time.Now()
+	w.asked = began
 	for n := 1; ; n++ {
-		w.asked = time.Now()
 		w.rec, err = w.store.Claim(ctx, w.claim)
 		if err != nil {
 			return w.refused(ctx, err)
@@ -148,6 +148,7 @@ func (w *work) obtain(ctx context.Context) (err error) {
 		if err := backoff.Wait(ctx, min(left, busyPolicy.Delay(n))); err != nil {
 			return fmt.Errorf("wait for another delivery of the key: %w", err)
 		}
+		w.asked = time.Now()
 	}
 }
 
