@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluicegate/sluicegate/alert"
 	"github.com/sluicegate/sluicegate/internal/dbtx"
+	"github.com/sluicegate/sluicegate/internal/sqltable"
 	"github.com/sluicegate/sluicegate/internal/text"
 )
 
@@ -40,7 +41,7 @@ func (c *Caller) report(ctx context.Context, number string, from Source, r Resul
 		kind Kind
 		was  row
 	)
-	err := c.table.inTx(ctx, func(ctx context.Context, tx dbtx.Tx) (err error) {
+	err := c.table.InTx(ctx, func(ctx context.Context, tx dbtx.Tx) (err error) {
 		kind, was, err = c.apply(ctx, tx, number, from, r)
 		return err
 	})
@@ -61,10 +62,10 @@ func (c *Caller) apply(ctx context.Context, tx dbtx.Tx, number string, from Sour
 	if r.Status == Pending {
 		return c.progress(ctx, tx, number, from, r)
 	}
-	n, err := c.table.exec(ctx, tx, "UPDATE {calls} SET "+counts[from]+
+	n, err := c.table.Exec(ctx, tx, "UPDATE {calls} SET "+counts[from]+
 		"status = ?, source = ?, result_code = ?, result_reason = ?, result_data = ?, history = history + 1, ended_at = {now}, updated_at = {now} "+
 		"WHERE service = ? AND number = ? AND ended_at = 0",
-		string(r.Status), string(from), r.Code, r.Reason, blob(r.Data), c.table.service, number)
+		string(r.Status), string(from), r.Code, r.Reason, sqltable.Blob(r.Data), c.table.service, number)
 	if err != nil {
 		return "", row{}, err
 	}
@@ -90,7 +91,7 @@ func (c *Caller) apply(ctx context.Context, tx dbtx.Tx, number string, from Sour
 
 // progress notes that the service is still at work.
 func (c *Caller) progress(ctx context.Context, tx dbtx.Tx, number string, from Source, r Result) (Kind, row, error) {
-	n, err := c.table.exec(ctx, tx, "UPDATE {calls} SET "+counts[from]+
+	n, err := c.table.Exec(ctx, tx, "UPDATE {calls} SET "+counts[from]+
 		"status = ?, history = history + 1, updated_at = {now} WHERE service = ? AND number = ? AND ended_at = 0",
 		string(Sent), c.table.service, number)
 	if err != nil {
@@ -129,7 +130,7 @@ func (c *Caller) tooLate(ctx context.Context, tx dbtx.Tx, is row, from Source, r
 	if kind == KindContradicted || is.Status == TimedOut {
 		e.Data = r.Data // what people need to decide by
 	}
-	_, err := c.table.exec(ctx, tx, "UPDATE {calls} SET "+counts[from]+after[kind]+"history = history + 1, updated_at = {now} "+
+	_, err := c.table.Exec(ctx, tx, "UPDATE {calls} SET "+counts[from]+after[kind]+"history = history + 1, updated_at = {now} "+
 		"WHERE service = ? AND number = ?", c.table.service, is.Number)
 	if err != nil {
 		return "", err

@@ -73,7 +73,7 @@ func (c *Caller) takeUp(ctx context.Context, t schedule.Task) schedule.Outcome {
 		again.Error = err.Error()
 		return again
 	}
-	now, err := c.table.clock(ctx)
+	now, err := c.table.Clock(ctx)
 	if err != nil {
 		again.Error = err.Error()
 		return again

@@ -3,7 +3,6 @@ package callback
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"fmt"
 	"slices"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/sluicegate/sluicegate/internal/dbtx"
 	"github.com/sluicegate/sluicegate/internal/janitor"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/internal/sqltable"
 )
 
 const (
@@ -26,7 +26,7 @@ func (c *Caller) pruneLoop(ctx context.Context) {
 	}
 	for backoff.Wait(ctx, backoff.Half(2*pruneEvery)) == nil {
 		_, err := janitor.Drain(ctx, pruneBatch, c.prune)
-		if err != nil && ctx.Err() == nil && !c.table.dialect.IsContention(err) {
+		if err != nil && ctx.Err() == nil && !c.table.Dialect.IsContention(err) {
 			c.cfg.Logger.Warn("old calls could not be removed", "service", c.cfg.Service, "error", err)
 		}
 	}
@@ -40,10 +40,10 @@ func (c *Caller) prune(ctx context.Context, limit int) (int64, error) {
 		id     int64
 		number string
 	}
-	list, err := collect(ctx, t, "SELECT id, number FROM {calls}"+t.force("ended")+
+	list, err := sqltable.Collect(ctx, &t.Tables, t.DB, "SELECT id, number FROM {calls}"+t.force("ended")+
 		" WHERE service = ? AND ended_at > 0 AND ended_at <= {now} - {number} ORDER BY ended_at, id LIMIT ?",
-		[]any{t.service, c.cfg.Retain.Microseconds(), limit}, func(rows *sql.Rows) (o old, err error) {
-			err = rows.Scan(&o.id, &o.number)
+		[]any{t.service, c.cfg.Retain.Microseconds(), limit}, func(row dbtx.Row) (o old, err error) {
+			err = row.Scan(&o.id, &o.number)
 			return o, err
 		})
 	if err != nil || len(list) == 0 {
@@ -55,11 +55,11 @@ func (c *Caller) prune(ctx context.Context, limit int) (int64, error) {
 		numbers, ids = append(numbers, o.number), append(ids, o.id)
 	}
 	var removed int64
-	err = t.inTx(ctx, func(ctx context.Context, tx dbtx.Tx) (err error) {
-		if removed, err = t.exec(ctx, tx, "DELETE FROM {calls} WHERE id IN ("+sqldialect.List(len(ids))+")", ids...); err != nil {
+	err = t.InTx(ctx, func(ctx context.Context, tx dbtx.Tx) (err error) {
+		if removed, err = t.Exec(ctx, tx, "DELETE FROM {calls} WHERE id IN ("+sqldialect.List(len(ids))+")", ids...); err != nil {
 			return err
 		}
-		_, err = t.exec(ctx, tx, "DELETE FROM {events} WHERE service = ? AND number IN ("+sqldialect.List(len(list))+")", numbers...)
+		_, err = t.Exec(ctx, tx, "DELETE FROM {events} WHERE service = ? AND number IN ("+sqldialect.List(len(list))+")", numbers...)
 		return err
 	})
 	if err != nil {

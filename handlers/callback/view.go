@@ -2,12 +2,13 @@ package callback
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/sluicegate/sluicegate/internal/dbtx"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/internal/sqltable"
 )
 
 // maxPage is the most that one page holds.
@@ -49,8 +50,8 @@ func (c *Caller) List(ctx context.Context, f Filter) ([]View, error) {
 	}
 	orDefault(&f.Limit, 100)
 	query, args := c.table.filtered(f)
-	list, err := collect(ctx, c.table, query, args, func(rows *sql.Rows) (View, error) {
-		r, err := c.table.scan(rows)
+	list, err := sqltable.Collect(ctx, &c.table.Tables, c.table.DB, query, args, func(row dbtx.Row) (View, error) {
+		r, err := c.table.scan(row)
 		return r.View, err
 	})
 	if err != nil {
@@ -62,7 +63,7 @@ func (c *Caller) List(ctx context.Context, f Filter) ([]View, error) {
 // force names the index that gives the order. MySQL would intersect two of them, and
 // sort.
 func (t *table) force(index string) string {
-	if t.dialect != sqldialect.MySQL {
+	if t.Dialect != sqldialect.MySQL {
 		return ""
 	}
 	return " FORCE INDEX (`" + t.plain + "_" + index + "`)"
@@ -99,9 +100,9 @@ func (c *Caller) Counts(ctx context.Context) (map[Status]int64, error) {
 		status Status
 		n      int64
 	}
-	list, err := collect(ctx, c.table, "SELECT status, COUNT(*) FROM {calls} WHERE service = ? GROUP BY status", []any{c.table.service},
-		func(rows *sql.Rows) (n count, err error) {
-			err = rows.Scan(&n.status, &n.n)
+	list, err := sqltable.Collect(ctx, &c.table.Tables, c.table.DB, "SELECT status, COUNT(*) FROM {calls} WHERE service = ? GROUP BY status", []any{c.table.service},
+		func(row dbtx.Row) (n count, err error) {
+			err = row.Scan(&n.status, &n.n)
 			return n, err
 		})
 	if err != nil {
@@ -131,33 +132,16 @@ type Entry struct {
 // History returns what has happened to a call, the oldest first: up to
 // Config.History entries and its end. It is empty where there is no call.
 func (c *Caller) History(ctx context.Context, number string) ([]Entry, error) {
-	list, err := collect(ctx, c.table,
+	list, err := sqltable.Collect(ctx, &c.table.Tables, c.table.DB,
 		"SELECT happened_at, kind, source, status, detail, data FROM {events} WHERE service = ? AND number = ? ORDER BY id",
-		[]any{c.table.service, number}, func(rows *sql.Rows) (e Entry, err error) {
+		[]any{c.table.service, number}, func(row dbtx.Row) (e Entry, err error) {
 			var at int64
-			err = rows.Scan(&at, &e.Kind, &e.Source, &e.Status, &e.Detail, &e.Data)
-			e.At = fromMicros(at)
+			err = row.Scan(&at, &e.Kind, &e.Source, &e.Status, &e.Detail, &e.Data)
+			e.At = sqltable.Time(at)
 			return e, err
 		})
 	if err != nil {
 		return nil, fmt.Errorf("read history of call: %w", err)
 	}
 	return list, nil
-}
-
-// collect runs a query and scans each row.
-func collect[T any](ctx context.Context, t *table, query string, args []any, scan func(*sql.Rows) (T, error)) (out []T, err error) {
-	rows, err := t.db.QueryContext(ctx, t.at(query), args...)
-	if err != nil {
-		return nil, t.mark(ctx, err)
-	}
-	defer func() { _ = rows.Close() }() // Err has told of what went wrong
-	for rows.Next() {
-		v, err := scan(rows)
-		if err != nil {
-			return nil, t.mark(ctx, err)
-		}
-		out = append(out, v)
-	}
-	return out, t.mark(ctx, rows.Err())
 }

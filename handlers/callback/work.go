@@ -151,8 +151,8 @@ func (c *Caller) missed(ctx context.Context, t schedule.Task, v row, kind Kind, 
 	}
 	why := text.Short(reason.Error(), maxError)
 	_, err := c.stored(ctx, func(ctx context.Context) (Kind, error) {
-		return kind, c.table.inTx(ctx, func(ctx context.Context, tx dbtx.Tx) error {
-			_, err := c.table.exec(ctx, tx, "UPDATE {calls} SET "+count+status+", error = ?, history = history + 1, updated_at = {now} "+
+		return kind, c.table.InTx(ctx, func(ctx context.Context, tx dbtx.Tx) error {
+			_, err := c.table.Exec(ctx, tx, "UPDATE {calls} SET "+count+status+", error = ?, history = history + 1, updated_at = {now} "+
 				"WHERE service = ? AND number = ?", why, c.table.service, v.Number)
 			if err != nil {
 				return err

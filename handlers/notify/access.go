@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluicegate/sluicegate/internal/dbtx"
 	"github.com/sluicegate/sluicegate/internal/failure"
 	"github.com/sluicegate/sluicegate/internal/webhook"
 )
@@ -94,7 +95,7 @@ func SignRequest(r *http.Request, body []byte, id string, now time.Time, key Sec
 }
 
 func (n *Notifier) access(ctx context.Context, target string) (access, error) {
-	return one(ctx, &n.store, "SELECT access FROM {target} WHERE name = ?", []any{target}, func(row scanner) (a access, err error) {
+	return one(ctx, n, "SELECT access FROM {target} WHERE name = ?", []any{target}, func(row dbtx.Row) (a access, err error) {
 		var raw string
 		if err := row.Scan(&raw); err != nil {
 			return a, err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluicegate/sluicegate/internal/dbtx"
+	"github.com/sluicegate/sluicegate/internal/sqltable"
 )
 
 // Action is what somebody did by hand.
@@ -29,7 +30,7 @@ func joined(errs ...error) error { return errors.Join(errs...) }
 
 // note records an action in the transaction that does it.
 func (n *Notifier) note(ctx context.Context, tx dbtx.Executor, a Action) error {
-	_, err := n.exec(ctx, tx, "INSERT INTO {action} (at, actor, action, target, request, detail) VALUES ({now}, ?, ?, ?, ?, ?)",
+	_, err := n.db.Exec(ctx, tx, "INSERT INTO {action} (at, actor, action, target, request, detail) VALUES ({now}, ?, ?, ?, ?, ?)",
 		a.By, a.What, a.Target, a.Request, a.Detail)
 	if err != nil {
 		return fmt.Errorf("record action: %w", err)
@@ -47,10 +48,10 @@ func (n *Notifier) Actions(ctx context.Context, target string, before Action, li
 	if before.id > 0 {
 		query, args = query+" AND id < ?", append(args, before.id)
 	}
-	list, err := collect(ctx, &n.store, query+" ORDER BY id DESC LIMIT ?", append(args, limit), func(row scanner) (a Action, err error) {
+	list, err := collect(ctx, n, query+" ORDER BY id DESC LIMIT ?", append(args, limit), func(row dbtx.Row) (a Action, err error) {
 		var at int64
 		err = row.Scan(&a.id, &at, &a.By, &a.What, &a.Target, &a.Request, &a.Detail)
-		a.At = fromMicros(at)
+		a.At = sqltable.Time(at)
 		return a, err
 	})
 	if err != nil {

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sluicegate/sluicegate/internal/sqltable"
 )
 
 // pageBytes bounds the payloads of one page of the Endpoint.
@@ -132,7 +134,7 @@ func (n *Notifier) serveConfirm(w http.ResponseWriter, r *http.Request, target s
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func cursorOf(r Record) string { return fmt.Sprintf("%d-%d", micros(r.CreatedAt), r.id) }
+func cursorOf(r Record) string { return fmt.Sprintf("%d-%d", sqltable.Micros(r.CreatedAt), r.id) }
 
 func parseCursor(s string) (Record, error) {
 	at, id, ok := strings.Cut(s, "-")
@@ -141,7 +143,7 @@ func parseCursor(s string) (Record, error) {
 	if !ok || err != nil || err2 != nil || micro < 1 || number < 1 {
 		return Record{}, errors.New("cursor: it is none that this endpoint gave")
 	}
-	return Record{CreatedAt: fromMicros(micro), id: number}, nil
+	return Record{CreatedAt: sqltable.Time(micro), id: number}, nil
 }
 
 // parseFilter refuses what it does not know and what is there twice, but for status.

@@ -33,15 +33,15 @@ func (n *Notifier) Enqueue(ctx context.Context, tx Executor, what Notification) 
 	uid := uidOf(what.Target, what.ID)
 	insert := "INSERT INTO {message} (uid, target, request, type, content_type, payload, digest, status, last_error, next_at, created_at, updated_at) " +
 		"VALUES (?, ?, ?, ?, ?, ?, ?, 'waiting', '', {now}, {now}, {now})"
-	if n.dialect != sqldialect.MySQL {
+	if n.db.Dialect != sqldialect.MySQL {
 		insert += " ON CONFLICT DO NOTHING"
 	}
 	payload := what.Payload
 	if payload == nil {
 		payload = []byte{}
 	}
-	rows, err := n.exec(ctx, tx, insert, uid, what.Target, what.ID, what.Type, what.ContentType, payload, what.digest())
-	if n.dialect == sqldialect.MySQL && n.dialect.IsDuplicate(err) {
+	rows, err := n.db.Exec(ctx, tx, insert, uid, what.Target, what.ID, what.Type, what.ContentType, payload, what.digest())
+	if n.db.Dialect == sqldialect.MySQL && n.db.Dialect.IsDuplicate(err) {
 		rows, err = 0, nil // INSERT IGNORE would hide other errors too
 	}
 	if err != nil {
@@ -59,7 +59,7 @@ func (n *Notifier) Enqueue(ctx context.Context, tx Executor, what Notification) 
 // same returns ErrConflict where the notification that is there differs. It changes a row to
 // look at it: that is what an Executor can do.
 func (n *Notifier) same(ctx context.Context, tx Executor, uid string, what Notification) error {
-	rows, err := n.exec(ctx, tx, "UPDATE {message} SET touched = touched + 1 WHERE uid = ? AND digest = ?", uid, what.digest())
+	rows, err := n.db.Exec(ctx, tx, "UPDATE {message} SET touched = touched + 1 WHERE uid = ? AND digest = ?", uid, what.digest())
 	if err != nil {
 		return fmt.Errorf("enqueue notification: %w", err)
 	}
@@ -80,7 +80,7 @@ func (n *Notifier) addTask(ctx context.Context, tx Executor, target, uid string,
 
 // Notify is Enqueue in a transaction of its own, and Wake.
 func (n *Notifier) Notify(ctx context.Context, what Notification) (added bool, err error) {
-	err = n.inTx(ctx, func(ctx context.Context, tx dbtx.Tx) (err error) {
+	err = n.db.InTx(ctx, func(ctx context.Context, tx dbtx.Tx) (err error) {
 		added, err = n.Enqueue(ctx, tx, what)
 		return err
 	})

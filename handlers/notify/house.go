@@ -46,14 +46,14 @@ type held struct {
 	attempts int
 }
 
-func scanHeld(row scanner) (h held, err error) {
+func scanHeld(row dbtx.Row) (h held, err error) {
 	err = row.Scan(&h.uid, &h.round, &h.attempts)
 	return h, err
 }
 
 // prune removes a batch of finished notifications with their attempts, in one short transaction.
 func (n *Notifier) prune(ctx context.Context, status Status, keep time.Duration, limit int) (int64, error) {
-	old, err := collect(ctx, &n.store, "SELECT uid, round, attempts FROM {message} WHERE status = ? AND finished_at > 0 AND finished_at <= {now} - {number} "+
+	old, err := collect(ctx, n, "SELECT uid, round, attempts FROM {message} WHERE status = ? AND finished_at > 0 AND finished_at <= {now} - {number} "+
 		"ORDER BY finished_at LIMIT ?", []any{string(status), keep.Microseconds(), limit}, scanHeld)
 	if err != nil || len(old) == 0 {
 		return 0, err
@@ -64,12 +64,12 @@ func (n *Notifier) prune(ctx context.Context, status Status, keep time.Duration,
 	}
 	in := " WHERE uid IN (" + sqldialect.List(len(uids)) + ")"
 	var removed int64
-	err = n.inTx(ctx, func(ctx context.Context, tx dbtx.Tx) (err error) {
+	err = n.db.InTx(ctx, func(ctx context.Context, tx dbtx.Tx) (err error) {
 		// One that was sent again meanwhile stays, and loses its old attempts at worst.
-		if removed, err = n.exec(ctx, tx, "DELETE FROM {message}"+in+" AND status = ?", append(anys(uids), string(status))...); err != nil {
+		if removed, err = n.db.Exec(ctx, tx, "DELETE FROM {message}"+in+" AND status = ?", append(anys(uids), string(status))...); err != nil {
 			return err
 		}
-		_, err = n.exec(ctx, tx, "DELETE FROM {attempt}"+in, anys(uids)...)
+		_, err = n.db.Exec(ctx, tx, "DELETE FROM {attempt}"+in, anys(uids)...)
 		return err
 	})
 	if err != nil {
@@ -80,8 +80,8 @@ func (n *Notifier) prune(ctx context.Context, status Status, keep time.Duration,
 
 // releaseAll releases what is held of targets that are enabled.
 func (n *Notifier) releaseAll(ctx context.Context) error {
-	names, err := collect(ctx, &n.store, "SELECT t.name FROM {target} t WHERE t.status = 'enabled' AND EXISTS "+
-		"(SELECT 1 FROM {message} m WHERE m.target = t.name AND m.status = 'held')", nil, func(row scanner) (s string, err error) {
+	names, err := collect(ctx, n, "SELECT t.name FROM {target} t WHERE t.status = 'enabled' AND EXISTS "+
+		"(SELECT 1 FROM {message} m WHERE m.target = t.name AND m.status = 'held')", nil, func(row dbtx.Row) (s string, err error) {
 		err = row.Scan(&s)
 		return s, err
 	})
@@ -102,13 +102,13 @@ func (n *Notifier) release(ctx context.Context, target string) error {
 	const query = "SELECT m.uid, m.round, m.attempts FROM {message} m JOIN {target} t ON t.name = m.target " +
 		"WHERE m.target = ? AND m.status = 'held' AND t.status = 'enabled' ORDER BY m.created_at, m.id LIMIT ?"
 	for {
-		page, err := collect(ctx, &n.store, query, []any{target, releaseBatch}, scanHeld)
+		page, err := collect(ctx, n, query, []any{target, releaseBatch}, scanHeld)
 		if err != nil || len(page) == 0 {
 			return err
 		}
-		err = n.inTx(ctx, func(ctx context.Context, tx dbtx.Tx) error {
+		err = n.db.InTx(ctx, func(ctx context.Context, tx dbtx.Tx) error {
 			for _, h := range page {
-				rows, err := n.exec(ctx, tx, "UPDATE {message} SET status = 'waiting', round = round + 1, next_at = {now}, updated_at = {now} "+
+				rows, err := n.db.Exec(ctx, tx, "UPDATE {message} SET status = 'waiting', round = round + 1, next_at = {now}, updated_at = {now} "+
 					"WHERE uid = ? AND round = ? AND status = 'held'", h.uid, h.round)
 				if err != nil {
 					return err

@@ -13,6 +13,7 @@ import (
 	"github.com/sluicegate/sluicegate/internal/schedule"
 	"github.com/sluicegate/sluicegate/internal/schema"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/internal/sqltable"
 )
 
 // Queue is the queue of the schedule that notifications are in.
@@ -24,7 +25,8 @@ const userAgent = "sluicegate-notify/1"
 // Notifier keeps notifications and, while it Runs, POSTs them. It is safe for
 // concurrent use and owns no goroutine but within Run.
 type Notifier struct {
-	store
+	db       sqltable.Tables
+	names    sqldialect.Names
 	cfg      Config
 	guard    *netguard.Guard
 	client   *http.Client
@@ -46,7 +48,7 @@ func New(db *sql.DB, cfg Config) (*Notifier, error) {
 	if err := errors.Join(err, dialectErr, guardErr); err != nil {
 		return nil, fmt.Errorf("configure notify: %w", err)
 	}
-	n := &Notifier{store: newStore(db, d, names, cfg.Now), cfg: cfg, guard: guard, client: cfg.client(guard)}
+	n := &Notifier{db: newTables(db, d, names, cfg.Now), names: names, cfg: cfg, guard: guard, client: cfg.client(guard)}
 	n.gates = newGates(cfg, n.clock)
 	n.schedule, err = schedule.New(db, schedule.Config{Dialect: d, Schema: cfg.Schema, Prefix: cfg.Prefix, Now: cfg.Now})
 	if err != nil {
@@ -67,7 +69,7 @@ func New(db *sql.DB, cfg Config) (*Notifier, error) {
 // Migrate creates or updates the tables, with all others of Sluicegate. It may run
 // twice, and at the same time in several processes.
 func (n *Notifier) Migrate(ctx context.Context) error {
-	if _, err := schema.Up(ctx, n.db, n.dialect, n.names); err != nil {
+	if _, err := schema.Up(ctx, n.db.DB, n.db.Dialect, n.names); err != nil {
 		return fmt.Errorf("migrate notify: %w", err)
 	}
 	return nil

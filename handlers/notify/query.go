@@ -8,7 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluicegate/sluicegate/internal/dbtx"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/internal/sqltable"
 )
 
 // maxPage bounds what one call returns.
@@ -76,15 +78,15 @@ func (n *Notifier) list(ctx context.Context, f Filter, payload string) ([]Record
 		if f.After.CreatedAt.After(from) {
 			from = f.After.CreatedAt
 		}
-		and("created_at >= ?", micros(from))
+		and("created_at >= ?", sqltable.Micros(from))
 	}
 	if !f.To.IsZero() {
-		and("created_at < ?", micros(f.To))
+		and("created_at < ?", sqltable.Micros(f.To))
 	}
 	if f.After.id > 0 {
-		and("(created_at > ? OR id > ?)", micros(f.After.CreatedAt), f.After.id)
+		and("(created_at > ? OR id > ?)", sqltable.Micros(f.After.CreatedAt), f.After.id)
 	}
-	list, err := collect(ctx, &n.store, "SELECT "+columnsWith(payload)+query+" ORDER BY created_at, id LIMIT ?", append(args, f.Limit), scanRecord)
+	list, err := collect(ctx, n, "SELECT "+columnsWith(payload)+query+" ORDER BY created_at, id LIMIT ?", append(args, f.Limit), scanRecord)
 	if err != nil {
 		return nil, fmt.Errorf("list notifications: %w", err)
 	}
@@ -105,7 +107,7 @@ func columnsWith(payload string) string {
 	return strings.Replace(recordColumns, "{payload}", payload, 1)
 }
 
-func scanRecord(row scanner) (r Record, err error) {
+func scanRecord(row dbtx.Row) (r Record, err error) {
 	var (
 		uid                                         string
 		next, created, updated, finished, confirmed int64
@@ -113,14 +115,14 @@ func scanRecord(row scanner) (r Record, err error) {
 	err = row.Scan(&r.id, &uid, &r.Target, &r.ID, &r.Type, &r.ContentType, &r.Payload, &r.size, &r.Status, &r.round, &r.Attempts, &next,
 		&r.LastStatus, &r.LastError, &created, &updated, &finished, &confirmed)
 	r.WebhookID = "msg_" + uid
-	r.NextAt, r.CreatedAt, r.UpdatedAt = fromMicros(next), fromMicros(created), fromMicros(updated)
-	r.FinishedAt, r.ConfirmedAt = fromMicros(finished), fromMicros(confirmed)
+	r.NextAt, r.CreatedAt, r.UpdatedAt = sqltable.Time(next), sqltable.Time(created), sqltable.Time(updated)
+	r.FinishedAt, r.ConfirmedAt = sqltable.Time(finished), sqltable.Time(confirmed)
 	return r, err
 }
 
 // Get returns a notification. ErrNotFound where the target has none of this number.
 func (n *Notifier) Get(ctx context.Context, target, id string) (Record, error) {
-	r, err := one(ctx, &n.store, "SELECT "+columnsWith("payload")+" FROM {message} WHERE uid = ?", []any{uidOf(target, id)}, scanRecord)
+	r, err := one(ctx, n, "SELECT "+columnsWith("payload")+" FROM {message} WHERE uid = ?", []any{uidOf(target, id)}, scanRecord)
 	if err != nil {
 		return Record{}, fmt.Errorf("read notification: %w", err)
 	}
@@ -130,13 +132,13 @@ func (n *Notifier) Get(ctx context.Context, target, id string) (Record, error) {
 // Attempts returns the attempts of a notification, in order; up to 1000, the first ones.
 func (n *Notifier) Attempts(ctx context.Context, target, id string) ([]Attempt, error) {
 	const query = "SELECT number, began_at, duration, result, status, response, error FROM {attempt} WHERE uid = ? ORDER BY id LIMIT ?"
-	list, err := collect(ctx, &n.store, query, []any{uidOf(target, id), maxPage}, func(row scanner) (a Attempt, err error) {
+	list, err := collect(ctx, n, query, []any{uidOf(target, id), maxPage}, func(row dbtx.Row) (a Attempt, err error) {
 		var (
 			began, duration int64
 			outcome         string
 		)
 		err = row.Scan(&a.Number, &began, &duration, &outcome, &a.Status, &a.Response, &a.Error)
-		a.At, a.Duration, a.Delivered = fromMicros(began), time.Duration(duration)*time.Microsecond, outcome == "delivered"
+		a.At, a.Duration, a.Delivered = sqltable.Time(began), time.Duration(duration)*time.Microsecond, outcome == "delivered"
 		return a, err
 	})
 	if err != nil {
@@ -151,8 +153,8 @@ func (n *Notifier) Counts(ctx context.Context, target string) (map[Status]int64,
 		status Status
 		n      int64
 	}
-	list, err := collect(ctx, &n.store, "SELECT status, COUNT(*) FROM {message} WHERE target = ? GROUP BY status", []any{target},
-		func(row scanner) (c count, err error) {
+	list, err := collect(ctx, n, "SELECT status, COUNT(*) FROM {message} WHERE target = ? GROUP BY status", []any{target},
+		func(row dbtx.Row) (c count, err error) {
 			err = row.Scan(&c.status, &c.n)
 			return c, err
 		})

@@ -11,6 +11,7 @@ import (
 	"github.com/sluicegate/sluicegate/internal/dbtx"
 	"github.com/sluicegate/sluicegate/internal/failure"
 	"github.com/sluicegate/sluicegate/internal/schedule"
+	"github.com/sluicegate/sluicegate/internal/sqltable"
 )
 
 // errDamaged says that a row is not what this program writes.
@@ -19,7 +20,7 @@ var errDamaged = errors.New("target is damaged")
 func (n *Notifier) load(ctx context.Context, j *job) error {
 	const query = "SELECT m.request, m.content_type, m.payload, m.status, m.round, m.attempts, m.base, m.since_at, m.next_at, m.last_error, {now}, " +
 		"t.url, t.secrets, t.options, t.status, t.throttled_until FROM {message} m LEFT JOIN {target} t ON t.name = m.target WHERE m.uid = ?"
-	_, err := one(ctx, &n.store, query, []any{j.uid}, func(row scanner) (struct{}, error) {
+	_, err := one(ctx, n, query, []any{j.uid}, func(row dbtx.Row) (struct{}, error) {
 		var (
 			since, next, now          int64
 			url, secrets, how, status sql.NullString
@@ -30,7 +31,7 @@ func (n *Notifier) load(ctx context.Context, j *job) error {
 		if err != nil {
 			return struct{}{}, err
 		}
-		j.since, j.nextAt, j.now, j.known = fromMicros(since), fromMicros(next), fromMicros(now), url.Valid
+		j.since, j.nextAt, j.now, j.known = sqltable.Time(since), sqltable.Time(next), sqltable.Time(now), url.Valid
 		if !url.Valid {
 			return struct{}{}, nil
 		}
@@ -38,7 +39,7 @@ func (n *Notifier) load(ctx context.Context, j *job) error {
 		if err != nil {
 			return struct{}{}, errDamaged
 		}
-		j.target = stored{url.String, list, o, status.String == "disabled", fromMicros(throttled.Int64)}
+		j.target = stored{url.String, list, o, status.String == "disabled", sqltable.Time(throttled.Int64)}
 		return struct{}{}, nil
 	})
 	return err
@@ -47,7 +48,7 @@ func (n *Notifier) load(ctx context.Context, j *job) error {
 // hold puts a notification aside whose target is disabled or not there. Where that
 // has changed meanwhile, keepHouse releases it.
 func (n *Notifier) hold(ctx context.Context, j *job) schedule.Outcome {
-	rows, err := n.exec(ctx, n.db, "UPDATE {message} SET status = 'held', next_at = 0, updated_at = {now} WHERE uid = ? AND round = ? AND status = 'waiting' "+
+	rows, err := n.db.Exec(ctx, n.db.DB, "UPDATE {message} SET status = 'held', next_at = 0, updated_at = {now} WHERE uid = ? AND round = ? AND status = 'waiting' "+
 		"AND NOT EXISTS (SELECT 1 FROM {target} WHERE name = ? AND status = 'enabled')", j.uid, j.round, j.task.Target)
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -144,11 +145,11 @@ func (n *Notifier) persist(ctx context.Context, j *job, r result, d next) (curre
 	})()
 	pause := backoff.Policy{Initial: 20 * time.Millisecond, Max: time.Second, Multiplier: 2, Jitter: true}
 	for try := 1; ; try++ {
-		err = n.inTx(own, func(ctx context.Context, tx dbtx.Tx) error {
+		err = n.db.InTx(own, func(ctx context.Context, tx dbtx.Tx) error {
 			current, err = n.write(ctx, tx, j, r, d)
 			return err
 		})
-		if err == nil || !failure.IsUnavailable(err) && !n.dialect.IsContention(err) || backoff.Wait(own, pause.Delay(try)) != nil {
+		if err == nil || !failure.IsUnavailable(err) && !n.db.Dialect.IsContention(err) || backoff.Wait(own, pause.Delay(try)) != nil {
 			return current, err
 		}
 	}
@@ -159,11 +160,11 @@ func (n *Notifier) persist(ctx context.Context, j *job, r result, d next) (curre
 func (n *Notifier) write(ctx context.Context, tx dbtx.Tx, j *job, r result, d next) (current bool, err error) {
 	switch {
 	case d.status == Held:
-		_, err = n.exec(ctx, tx, "UPDATE {target} SET status = 'disabled', reason = ?, updated_at = {now} WHERE name = ? AND status = 'enabled'",
+		_, err = n.db.Exec(ctx, tx, "UPDATE {target} SET status = 'disabled', reason = ?, updated_at = {now} WHERE name = ? AND status = 'enabled'",
 			"it answered 410 Gone", j.task.Target)
 	case d.throttle > 0:
 		until := d.throttle.Microseconds()
-		_, err = n.exec(ctx, tx, "UPDATE {target} SET throttled_until = {now} + {number}, updated_at = {now} WHERE name = ? AND throttled_until < {now} + {number}",
+		_, err = n.db.Exec(ctx, tx, "UPDATE {target} SET throttled_until = {now} + {number}, updated_at = {now} WHERE name = ? AND throttled_until < {now} + {number}",
 			until, j.task.Target, until)
 	}
 	if err != nil {
@@ -177,8 +178,8 @@ func (n *Notifier) write(ctx context.Context, tx dbtx.Tx, j *job, r result, d ne
 	if r.delivered {
 		outcome = "delivered"
 	}
-	_, err = n.exec(ctx, tx, "INSERT INTO {attempt} (uid, round, number, began_at, duration, result, status, response, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		j.uid, j.round, d.attempts, micros(r.at), r.duration.Microseconds(), outcome, r.status, r.response, r.err)
+	_, err = n.db.Exec(ctx, tx, "INSERT INTO {attempt} (uid, round, number, began_at, duration, result, status, response, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		j.uid, j.round, d.attempts, sqltable.Micros(r.at), r.duration.Microseconds(), outcome, r.status, r.response, r.err)
 	if err != nil {
 		return false, fmt.Errorf("record attempt: %w", err)
 	}
@@ -188,13 +189,13 @@ func (n *Notifier) write(ctx context.Context, tx dbtx.Tx, j *job, r result, d ne
 func (n *Notifier) update(ctx context.Context, tx dbtx.Tx, j *job, r result, d next) (int64, error) {
 	if d.status == Delivered {
 		// Whoever brings this, and however late: the partner has it.
-		return n.exec(ctx, tx, "UPDATE {message} SET status = 'delivered', attempts = CASE WHEN attempts < ? THEN ? ELSE attempts END, next_at = 0, "+
+		return n.db.Exec(ctx, tx, "UPDATE {message} SET status = 'delivered', attempts = CASE WHEN attempts < ? THEN ? ELSE attempts END, next_at = 0, "+
 			"last_status = ?, last_error = '', updated_at = {now}, finished_at = {now} WHERE uid = ? AND status IN ('waiting', 'held', 'stopped')",
 			d.attempts, d.attempts, r.status, j.uid)
 	}
-	since := micros(j.since)
+	since := sqltable.Micros(j.since)
 	if since == 0 {
-		since = micros(n.clock())
+		since = sqltable.Micros(n.clock())
 	}
 	set := "UPDATE {message} SET status = ?, attempts = ?, base = ?, since_at = ?, last_status = ?, last_error = ?, updated_at = {now}, "
 	args := []any{string(d.status), d.attempts, d.base, since, r.status, r.err}
@@ -207,5 +208,5 @@ func (n *Notifier) update(ctx context.Context, tx dbtx.Tx, j *job, r result, d n
 		set += "next_at = 0"
 	}
 	args = append(args, j.uid, j.round, j.attempts)
-	return n.exec(ctx, tx, set+" WHERE uid = ? AND round = ? AND attempts = ? AND status = 'waiting'", args...)
+	return n.db.Exec(ctx, tx, set+" WHERE uid = ? AND round = ? AND attempts = ? AND status = 'waiting'", args...)
 }

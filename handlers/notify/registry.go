@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluicegate/sluicegate/internal/dbtx"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/internal/sqltable"
 )
 
 // PutTarget adds a target, or replaces all that is configured of one, which takes
@@ -27,12 +28,12 @@ func (n *Notifier) PutTarget(ctx context.Context, t Target, by string) error {
 		"VALUES (?, ?, ?, ?, ?, 'enabled', '', {now}, {now}) "
 	upsert := insert + "ON CONFLICT (name) DO UPDATE SET url = excluded.url, secrets = excluded.secrets, access = excluded.access, " +
 		"options = excluded.options, updated_at = excluded.updated_at"
-	if n.dialect == sqldialect.MySQL {
+	if n.db.Dialect == sqldialect.MySQL {
 		upsert = insert + "ON DUPLICATE KEY UPDATE url = VALUES(url), secrets = VALUES(secrets), access = VALUES(access), " +
 			"options = VALUES(options), updated_at = VALUES(updated_at)"
 	}
-	err = n.inTx(ctx, func(ctx context.Context, tx dbtx.Tx) error {
-		if _, err := n.exec(ctx, tx, upsert, t.Name, t.URL, secrets, who, how); err != nil {
+	err = n.db.InTx(ctx, func(ctx context.Context, tx dbtx.Tx) error {
+		if _, err := n.db.Exec(ctx, tx, upsert, t.Name, t.URL, secrets, who, how); err != nil {
 			return err
 		}
 		return n.note(ctx, tx, Action{By: by, What: "put", Target: t.Name})
@@ -74,14 +75,14 @@ func (n *Notifier) toggle(ctx context.Context, target string, disabled bool, rea
 	if disabled {
 		status, what = "disabled", "disable"
 	}
-	err := n.inTx(ctx, func(ctx context.Context, tx dbtx.Tx) error {
-		rows, err := n.exec(ctx, tx, "UPDATE {target} SET status = ?, reason = ?, throttled_until = 0, updated_at = {now} WHERE name = ?", status, reason, target)
+	err := n.db.InTx(ctx, func(ctx context.Context, tx dbtx.Tx) error {
+		rows, err := n.db.Exec(ctx, tx, "UPDATE {target} SET status = ?, reason = ?, throttled_until = 0, updated_at = {now} WHERE name = ?", status, reason, target)
 		if err != nil {
 			return err
 		}
 		if rows == 0 { // or, to MySQL, nothing has changed
 			var one int
-			switch err := tx.QueryRow(ctx, n.at("SELECT 1 FROM {target} WHERE name = ?"), target).Scan(&one); {
+			switch err := tx.QueryRow(ctx, n.db.At("SELECT 1 FROM {target} WHERE name = ?"), target).Scan(&one); {
 			case errors.Is(err, sql.ErrNoRows):
 				return ErrNotFound
 			case err != nil:
@@ -100,7 +101,7 @@ const targetColumns = "name, url, secrets, access, options, status, reason, thro
 
 // Target returns a target with its secrets masked. ErrNotFound where there is none.
 func (n *Notifier) Target(ctx context.Context, target string) (Target, error) {
-	t, err := one(ctx, &n.store, "SELECT "+targetColumns+" FROM {target} WHERE name = ?", []any{target}, scanTarget)
+	t, err := one(ctx, n, "SELECT "+targetColumns+" FROM {target} WHERE name = ?", []any{target}, scanTarget)
 	if err != nil {
 		return Target{}, fmt.Errorf("read target: %w", err)
 	}
@@ -113,14 +114,14 @@ func (n *Notifier) Targets(ctx context.Context, after string, limit int) ([]Targ
 	if limit < 1 || limit > maxPage {
 		return nil, invalid("limit: %d, use 1 to %d", limit, maxPage)
 	}
-	list, err := collect(ctx, &n.store, "SELECT "+targetColumns+" FROM {target} WHERE name > ? ORDER BY name LIMIT ?", []any{after, limit}, scanTarget)
+	list, err := collect(ctx, n, "SELECT "+targetColumns+" FROM {target} WHERE name > ? ORDER BY name LIMIT ?", []any{after, limit}, scanTarget)
 	if err != nil {
 		return nil, fmt.Errorf("list targets: %w", err)
 	}
 	return list, nil
 }
 
-func scanTarget(row scanner) (Target, error) {
+func scanTarget(row dbtx.Row) (Target, error) {
 	var (
 		t                           Target
 		secrets, who, how, status   string
@@ -147,6 +148,6 @@ func scanTarget(row scanner) (Target, error) {
 		t.Token = "…" + Secret(a.Token[:8])
 	}
 	t.Rule, t.Concurrency, t.Rate, t.Disabled = o.Rule, o.Concurrency, o.Rate, status == "disabled"
-	t.ThrottledUntil, t.CreatedAt, t.UpdatedAt = fromMicros(throttled), fromMicros(created), fromMicros(updated)
+	t.ThrottledUntil, t.CreatedAt, t.UpdatedAt = sqltable.Time(throttled), sqltable.Time(created), sqltable.Time(updated)
 	return t, nil
 }

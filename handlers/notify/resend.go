@@ -12,6 +12,9 @@ import (
 // errMoved says that somebody else was quicker.
 var errMoved = errors.New("notification has changed meanwhile")
 
+// tries bounds how often a notification that has changed meanwhile is looked at again.
+const tries = 5
+
 // Resend has a notification POSTed again from the beginning of the schedule, whatever
 // its status, with the same webhook-id; one whose target is disabled is held again. by is who
 // did it, for Actions. ErrNotFound where there is none.
@@ -38,8 +41,8 @@ func (n *Notifier) Resend(ctx context.Context, target, id, by string) error {
 // again begins a new round.
 func (n *Notifier) again(ctx context.Context, r Record, by string) error {
 	uid := uidOf(r.Target, r.ID)
-	return n.inTx(ctx, func(ctx context.Context, tx dbtx.Tx) error {
-		rows, err := n.exec(ctx, tx, "UPDATE {message} SET status = 'waiting', round = round + 1, base = attempts, since_at = 0, next_at = {now}, "+
+	return n.db.InTx(ctx, func(ctx context.Context, tx dbtx.Tx) error {
+		rows, err := n.db.Exec(ctx, tx, "UPDATE {message} SET status = 'waiting', round = round + 1, base = attempts, since_at = 0, next_at = {now}, "+
 			"finished_at = 0, confirmed_at = 0, updated_at = {now} WHERE uid = ? AND round = ?", uid, r.round)
 		if err != nil {
 			return err
@@ -115,8 +118,8 @@ func (n *Notifier) Confirm(ctx context.Context, target, id, by string) error {
 	if err != nil {
 		return err
 	}
-	err = n.inTx(ctx, func(ctx context.Context, tx dbtx.Tx) error {
-		rows, err := n.exec(ctx, tx, "UPDATE {message} SET status = 'confirmed', next_at = 0, confirmed_at = {now}, "+
+	err = n.db.InTx(ctx, func(ctx context.Context, tx dbtx.Tx) error {
+		rows, err := n.db.Exec(ctx, tx, "UPDATE {message} SET status = 'confirmed', next_at = 0, confirmed_at = {now}, "+
 			"finished_at = CASE WHEN finished_at = 0 THEN {now} ELSE finished_at END, updated_at = {now} WHERE uid = ? AND status <> 'confirmed'", uidOf(target, id))
 		if err != nil || rows == 0 { // confirmed already
 			return err

@@ -40,7 +40,7 @@ func (s *Syncer) MarkBatch(ctx context.Context, tx Executor, entities ...string)
 	if err != nil {
 		return fmt.Errorf("mark: %w", err)
 	}
-	for chunk := range slices.Chunk(marks, s.table.dialect.InsertRows()) {
+	for chunk := range slices.Chunk(marks, s.table.Dialect.InsertRows()) {
 		if err := s.table.put(ctx, tx, chunk); err != nil {
 			return fmt.Errorf("mark: %w", err)
 		}
@@ -81,14 +81,14 @@ func (t *table) put(ctx context.Context, x dbtx.Executor, marks []mark) error {
 	}
 	query := "INSERT INTO {object} AS o (sync_name, entity, object_key, status, dirty, error, marked_at, updated_at) VALUES " +
 		strings.TrimSuffix(strings.Repeat(row+", ", len(marks)), ", ")
-	if t.dialect == sqldialect.MySQL {
+	if t.Dialect == sqldialect.MySQL {
 		query = strings.Replace(query, " AS o ", " ", 1) + " ON DUPLICATE KEY UPDATE dirty = dirty + 1, status = 'pending', " +
 			"object_key = VALUES(object_key), marked_at = VALUES(marked_at), updated_at = VALUES(updated_at)"
 	} else {
 		query += " ON CONFLICT (sync_name, entity) DO UPDATE SET dirty = o.dirty + 1, status = 'pending', " +
 			"object_key = excluded.object_key, marked_at = excluded.marked_at, updated_at = excluded.updated_at"
 	}
-	_, err := t.exec(ctx, x, query, args...)
+	_, err := t.Exec(ctx, x, query, args...)
 	return err
 }
 

@@ -2,13 +2,17 @@ package objectsync_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"fmt"
 	"net"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/sluicegate/sluicegate/handlers/objectsync"
+	"github.com/sluicegate/sluicegate/internal/sqltable"
 )
 
 func TestAnOutageSpendsNoAttempt(t *testing.T) {
@@ -38,6 +42,30 @@ func TestAnOutageSpendsNoAttempt(t *testing.T) {
 			t.Errorf("after %d writes: %+v", len(b.store.of("put")), r)
 		}
 		b.store.breakWith(nil)
+		pass(2 * time.Minute)
+		b.equal()
+	})
+}
+
+func TestALostRaceInTheDatabaseSpendsNoAttempt(t *testing.T) {
+	var loses atomic.Bool
+	loses.Store(true)
+	cfg := objectsync.Config{Schedule: objectsync.Schedule{MaxAttempts: 1}}
+	cfg.Load = func(ctx context.Context, db *sql.DB, entity string) (objectsync.Object, error) {
+		if loses.Load() {
+			return objectsync.Object{}, fmt.Errorf("read product: %w", sqltable.ErrContended)
+		}
+		return load(ctx, db, entity)
+	}
+	inBubble(t, cfg, func(t *testing.T, b *bench) {
+		b.run()
+		b.write("lamp", "1")
+		b.Wake()
+		pass(time.Minute)
+		if r := b.record("1"); r.Status != objectsync.Pending || b.alerts.of(objectsync.AlertFailed) != 0 {
+			t.Errorf("%+v", r)
+		}
+		loses.Store(false)
 		pass(2 * time.Minute)
 		b.equal()
 	})

@@ -2,10 +2,12 @@ package objectsync
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/sluicegate/sluicegate/internal/dbtx"
+	"github.com/sluicegate/sluicegate/internal/sqltable"
 )
 
 // A Reconcile has two phases: rows that were never marked, and then records beside
@@ -200,9 +202,9 @@ func (p *pass) prune(ctx context.Context) error {
 		if err != nil || len(entities) == 0 {
 			return err
 		}
-		err = p.s.table.inTx(ctx, func(tx *sql.Tx) error {
+		err = p.s.table.InTx(ctx, func(ctx context.Context, tx dbtx.Tx) error {
 			for _, e := range entities {
-				n, err := p.s.table.exec(ctx, tx, "DELETE FROM {object} WHERE sync_name = ? AND entity = ? AND status = 'removed'", p.s.cfg.Name, e)
+				n, err := p.s.table.Exec(ctx, tx, "DELETE FROM {object} WHERE sync_name = ? AND entity = ? AND status = 'removed'", p.s.cfg.Name, e)
 				if err != nil {
 					return fmt.Errorf("remove tombstone: %w", err)
 				}
@@ -216,21 +218,13 @@ func (p *pass) prune(ctx context.Context) error {
 	}
 }
 
-func (t *table) names(ctx context.Context, query string, args ...any) (out []string, err error) {
-	rows, err := t.db.QueryContext(ctx, t.at(query), args...)
+func (t *table) names(ctx context.Context, query string, args ...any) ([]string, error) {
+	list, err := sqltable.Collect(ctx, &t.Tables, t.DB, query, args, func(row dbtx.Row) (e string, err error) {
+		err = row.Scan(&e)
+		return e, err
+	})
 	if err != nil {
-		return nil, fmt.Errorf("list tombstones: %w", t.mark(ctx, err))
+		return nil, fmt.Errorf("list tombstones: %w", err)
 	}
-	defer func() { _ = rows.Close() }() // Err has told of what went wrong
-	for rows.Next() {
-		var e string
-		if err := rows.Scan(&e); err != nil {
-			return nil, fmt.Errorf("list tombstones: %w", err)
-		}
-		out = append(out, e)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("list tombstones: %w", t.mark(ctx, err))
-	}
-	return out, nil
+	return list, nil
 }

@@ -2,7 +2,6 @@ package objectsync
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 
@@ -48,7 +47,7 @@ func (s *Syncer) recheckLater(ctx context.Context, x dbtx.Executor, t schedule.T
 
 // recheck marks the entity, and ends the task in the same transaction.
 func (s *Syncer) recheck(ctx context.Context, t schedule.Task) schedule.Outcome {
-	err := s.table.inTx(ctx, func(tx *sql.Tx) error {
+	err := s.table.InTx(ctx, func(ctx context.Context, tx dbtx.Tx) error {
 		if err := s.Mark(ctx, tx, string(t.Payload)); err != nil && !errors.Is(err, ErrKey) { // the suffix may be another one now
 			return err
 		}

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/sluicegate/sluicegate/internal/dbtx"
+	"github.com/sluicegate/sluicegate/internal/sqltable"
 )
 
 // Status is where an entity stands.
@@ -81,25 +84,17 @@ func (s *Syncer) List(ctx context.Context, f Filter) ([]Record, error) {
 }
 
 // Counts counts the records by status.
-func (s *Syncer) Counts(ctx context.Context) (_ map[Status]int64, err error) {
-	rows, err := s.db.QueryContext(ctx, s.table.at("SELECT status, COUNT(*) FROM {object} WHERE sync_name = ? GROUP BY status"), s.cfg.Name)
-	if err != nil {
-		return nil, fmt.Errorf("count records: %w", s.table.mark(ctx, err))
-	}
-	defer func() { _ = rows.Close() }() // Err has told of what went wrong
+func (s *Syncer) Counts(ctx context.Context) (map[Status]int64, error) {
 	out := map[Status]int64{}
-	for rows.Next() {
-		var (
-			status Status
-			n      int64
-		)
-		if err := rows.Scan(&status, &n); err != nil {
-			return nil, fmt.Errorf("count records: %w", err)
-		}
-		out[status] = n
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("count records: %w", s.table.mark(ctx, err))
+	_, err := sqltable.Collect(ctx, &s.table.Tables, s.db, "SELECT status, COUNT(*) FROM {object} WHERE sync_name = ? GROUP BY status", []any{s.cfg.Name},
+		func(row dbtx.Row) (status Status, err error) {
+			var n int64
+			err = row.Scan(&status, &n)
+			out[status] = n
+			return status, err
+		})
+	if err != nil {
+		return nil, fmt.Errorf("count records: %w", err)
 	}
 	return out, nil
 }

@@ -2,13 +2,13 @@ package objectsync
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
 	"unicode/utf8"
 
 	"github.com/sluicegate/sluicegate/internal/dbtx"
+	"github.com/sluicegate/sluicegate/internal/sqltable"
 )
 
 // Repair is a person's order to upload an entity now.
@@ -68,12 +68,12 @@ func (s *Syncer) Repair(ctx context.Context, r Repair) (Result, error) {
 	if r.Override {
 		action = ActionOverride
 	}
-	err = s.table.inTx(ctx, func(tx *sql.Tx) error {
+	err = s.table.InTx(ctx, func(ctx context.Context, tx dbtx.Tx) error {
 		if err := s.MarkBatch(ctx, tx, r.Entity); err != nil {
 			return err
 		}
 		if r.Override {
-			if _, err := s.table.exec(ctx, tx, "UPDATE {object} SET override = 1, touched = touched + 1 WHERE sync_name = ? AND entity = ?",
+			if _, err := s.table.Exec(ctx, tx, "UPDATE {object} SET override = 1, touched = touched + 1 WHERE sync_name = ? AND entity = ?",
 				s.cfg.Name, r.Entity); err != nil {
 				return fmt.Errorf("override: %w", err)
 			}
@@ -87,7 +87,7 @@ func (s *Syncer) Repair(ctx context.Context, r Repair) (Result, error) {
 }
 
 func (t *table) act(ctx context.Context, x dbtx.Executor, a Action) error {
-	_, err := t.exec(ctx, x, "INSERT INTO {action} (sync_name, entity, action, actor, note, created_at) VALUES (?, ?, ?, ?, ?, {now})",
+	_, err := t.Exec(ctx, x, "INSERT INTO {action} (sync_name, entity, action, actor, note, created_at) VALUES (?, ?, ?, ?, ?, {now})",
 		t.name, a.Entity, a.Action, a.Actor, a.Note)
 	if err != nil {
 		return fmt.Errorf("record action: %w", err)
@@ -98,7 +98,7 @@ func (t *table) act(ctx context.Context, x dbtx.Executor, a Action) error {
 // Actions returns what was done by hand and by Reconcile, the newest first: of one entity, or
 // of all where it is empty; those before the given ID, or the newest where that is 0; up to limit,
 // 1 to 1000.
-func (s *Syncer) Actions(ctx context.Context, entity string, before int64, limit int) (out []Action, err error) {
+func (s *Syncer) Actions(ctx context.Context, entity string, before int64, limit int) ([]Action, error) {
 	if limit < 1 || limit > maxPage {
 		return nil, fmt.Errorf("limit: %d, use 1 to %d", limit, maxPage)
 	}
@@ -109,24 +109,14 @@ func (s *Syncer) Actions(ctx context.Context, entity string, before int64, limit
 	if before > 0 {
 		query, args = query+" AND id < ?", append(args, before)
 	}
-	rows, err := s.db.QueryContext(ctx, s.table.at(query+" ORDER BY id DESC LIMIT ?"), append(args, limit)...)
+	list, err := sqltable.Collect(ctx, &s.table.Tables, s.db, query+" ORDER BY id DESC LIMIT ?", append(args, limit), func(row dbtx.Row) (a Action, err error) {
+		var at int64
+		err = row.Scan(&a.ID, &a.Entity, &a.Action, &a.Actor, &a.Note, &at)
+		a.At = sqltable.Time(at)
+		return a, err
+	})
 	if err != nil {
-		return nil, fmt.Errorf("list actions: %w", s.table.mark(ctx, err))
+		return nil, fmt.Errorf("list actions: %w", err)
 	}
-	defer func() { _ = rows.Close() }() // Err has told of what went wrong
-	for rows.Next() {
-		var (
-			a  Action
-			at int64
-		)
-		if err := rows.Scan(&a.ID, &a.Entity, &a.Action, &a.Actor, &a.Note, &at); err != nil {
-			return nil, fmt.Errorf("list actions: %w", err)
-		}
-		a.At = fromMicros(at)
-		out = append(out, a)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("list actions: %w", s.table.mark(ctx, err))
-	}
-	return out, nil
+	return list, nil
 }

@@ -2,11 +2,11 @@ package objectsync
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/sluicegate/sluicegate/internal/dbtx"
 	"github.com/sluicegate/sluicegate/internal/schedule"
 )
 
@@ -71,12 +71,12 @@ func (p *pass) unread(err error) {
 // repair marks, with a record of it, and runs. What was recorded of the object is
 // forgotten, so that it is written even where it looks right.
 func (p *pass) repair(ctx context.Context, entities []string) error {
-	err := p.s.table.inTx(ctx, func(tx *sql.Tx) error {
+	err := p.s.table.InTx(ctx, func(ctx context.Context, tx dbtx.Tx) error {
 		if err := p.s.MarkBatch(ctx, tx, entities...); err != nil {
 			return err
 		}
 		for _, e := range entities {
-			if _, err := p.s.table.exec(ctx, tx, "UPDATE {object} SET etag = '', touched = touched + 1 WHERE sync_name = ? AND entity = ?", p.s.cfg.Name, e); err != nil {
+			if _, err := p.s.table.Exec(ctx, tx, "UPDATE {object} SET etag = '', touched = touched + 1 WHERE sync_name = ? AND entity = ?", p.s.cfg.Name, e); err != nil {
 				return fmt.Errorf("forget object: %w", err)
 			}
 			if err := p.s.table.act(ctx, tx, Action{Entity: e, Action: ActionReconcile, Actor: p.cfg.Actor}); err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/sluicegate/sluicegate/internal/backoff"
 	"github.com/sluicegate/sluicegate/internal/failure"
 	"github.com/sluicegate/sluicegate/internal/outage"
+	"github.com/sluicegate/sluicegate/internal/sqltable"
 )
 
 // ErrOlder says that the row that was read has a lower version than the object, or
@@ -147,5 +148,6 @@ func (s *Syncer) within(ctx context.Context, fn func(ctx context.Context) error)
 	return fn(ctx)
 }
 
-// away reports whether err says that the store or the database could not be reached.
-func away(err error) bool { return outage.Is(err) }
+// away reports whether err says that the store or the database could not be reached,
+// or that others were quicker there: no attempt was made.
+func away(err error) bool { return outage.Is(err) || errors.Is(err, sqltable.ErrContended) }

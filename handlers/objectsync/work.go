@@ -2,13 +2,13 @@ package objectsync
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
 
 	"github.com/sluicegate/sluicegate/internal/backoff"
+	"github.com/sluicegate/sluicegate/internal/dbtx"
 	"github.com/sluicegate/sluicegate/internal/failure"
 	"github.com/sluicegate/sluicegate/internal/schedule"
 	"github.com/sluicegate/sluicegate/internal/text"
@@ -114,7 +114,7 @@ func (s *Syncer) settle(ctx context.Context, t schedule.Task, r *run, v *verdict
 	pause := backoff.Policy{Initial: 20 * time.Millisecond, Max: time.Second, Multiplier: 2, Jitter: true}
 	for n := 1; ; n++ {
 		settled := *v
-		err := s.table.inTx(ctx, func(tx *sql.Tx) error {
+		err := s.table.InTx(ctx, func(ctx context.Context, tx dbtx.Tx) error {
 			current, err := s.table.settle(ctx, tx, r, &settled)
 			if err != nil {
 				return fmt.Errorf("write record: %w", err)
@@ -146,7 +146,7 @@ func (v *verdict) remark(t schedule.Task, r *run) {
 }
 
 // settle writes the record and reports whether no mark has come.
-func (t *table) settle(ctx context.Context, tx *sql.Tx, r *run, v *verdict) (current bool, err error) {
+func (t *table) settle(ctx context.Context, tx dbtx.Tx, r *run, v *verdict) (current bool, err error) {
 	var (
 		set  = "error = ?, updated_at = {now}, touched = touched + 1"
 		args = []any{text.Short(v.outcome.Error, 1024)}
@@ -162,12 +162,12 @@ func (t *table) settle(ctx context.Context, tx *sql.Tx, r *run, v *verdict) (cur
 		only += ", override = 0"
 	}
 	args = append(args, string(v.status), t.name, r.entity)
-	n, err := t.exec(ctx, tx, all+only+mine+" AND dirty = ?", append(args, r.rec.Marks)...)
+	n, err := t.Exec(ctx, tx, all+only+mine+" AND dirty = ?", append(args, r.rec.Marks)...)
 	if err != nil || n > 0 {
 		return n > 0, err
 	}
 	args = append(args[:len(args)-3:len(args)-3], t.name, r.entity)
-	n, err = t.exec(ctx, tx, all+set+mine, args...)
+	n, err = t.Exec(ctx, tx, all+set+mine, args...)
 	return n == 0, err // no record is left: nothing to come back for
 }
 
@@ -193,5 +193,5 @@ func (s *Syncer) late(ctx context.Context, r *run) {
 
 // markNow marks in a transaction of its own.
 func (s *Syncer) markNow(ctx context.Context, entities ...string) error {
-	return s.table.inTx(ctx, func(tx *sql.Tx) error { return s.MarkBatch(ctx, tx, entities...) })
+	return s.table.InTx(ctx, func(ctx context.Context, tx dbtx.Tx) error { return s.MarkBatch(ctx, tx, entities...) })
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluicegate/sluicegate/internal/dbtx"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/internal/sqltable"
 )
 
 // Add is AddTx in a transaction of its own.
@@ -16,8 +17,8 @@ func (s *Schedule) Add(ctx context.Context, spec Spec) (added bool, err error) {
 		return false, err
 	}
 	if spec.Group == "" {
-		err = again(ctx, func() (err error) {
-			added, err = s.insert(ctx, s.db, spec, alone)
+		err = sqltable.Again(ctx, func() (err error) {
+			added, err = s.insert(ctx, s.t.DB, spec, alone)
 			return err
 		})
 	} else {
@@ -60,7 +61,7 @@ func (s *Schedule) AddTx(ctx context.Context, tx dbtx.Executor, spec Spec) (adde
 func (s *Schedule) addToGroup(ctx context.Context, tx dbtx.Executor, spec Spec) (bool, error) {
 	group := hash(spec.Queue, spec.Target, spec.Group)
 	for range tries {
-		n, err := s.exec(ctx, tx, s.q.touchHead, group)
+		n, err := s.t.Exec(ctx, tx, s.q.touchHead, group)
 		if err != nil {
 			return false, err
 		}
@@ -71,7 +72,7 @@ func (s *Schedule) addToGroup(ctx context.Context, tx dbtx.Executor, spec Spec) 
 			return added, err
 		}
 		// Either the key is there, or a head has come since.
-		n, err = s.exec(ctx, tx, s.q.touchKey, hash(spec.Queue, spec.Target, spec.Key))
+		n, err = s.t.Exec(ctx, tx, s.q.touchKey, hash(spec.Queue, spec.Target, spec.Key))
 		if n > 0 || err != nil {
 			return false, err
 		}
@@ -97,10 +98,10 @@ func (s *Schedule) insert(ctx context.Context, x dbtx.Executor, spec Spec, at pl
 	}
 	relative, when := spec.Due.IsZero(), spec.Delay.Microseconds()
 	if !relative {
-		when = micros(spec.Due)
+		when = sqltable.Micros(spec.Due)
 	}
 	args := []any{
-		spec.Queue, spec.Target, spec.Key, spec.Group, string(status), blob(spec.Payload), blob(spec.State), spec.Error, spec.Attempts, when,
+		spec.Queue, spec.Target, spec.Key, spec.Group, string(status), sqltable.Blob(spec.Payload), sqltable.Blob(spec.State), spec.Error, spec.Attempts, when,
 	}
 	if !held {
 		args = append(args, when)
@@ -112,10 +113,10 @@ func (s *Schedule) insert(ctx context.Context, x dbtx.Executor, spec Spec, at pl
 	if at == head {
 		first = group
 	}
-	args = append(args, hash(spec.Queue, spec.Target, spec.Key), blob(group), blob(first))
-	query := fmt.Sprintf(s.q.insert, due(s.dialect, relative, false), due(s.dialect, relative, held))
-	n, err := s.exec(ctx, x, query, args...)
-	if s.dialect == sqldialect.MySQL && s.dialect.IsDuplicate(err) {
+	args = append(args, hash(spec.Queue, spec.Target, spec.Key), sqltable.Blob(group), sqltable.Blob(first))
+	query := fmt.Sprintf(s.q.insert, due(s.t.Dialect, relative, false), due(s.t.Dialect, relative, held))
+	n, err := s.t.Exec(ctx, x, query, args...)
+	if s.t.Dialect == sqldialect.MySQL && s.t.Dialect.IsDuplicate(err) {
 		return false, nil // INSERT IGNORE would hide other errors too
 	}
 	return n == 1, err
@@ -129,12 +130,12 @@ func (s *Schedule) Pending(ctx context.Context, tx dbtx.Tx, queue, target, group
 	if err := errors.Join(names("Pending", queue, target)...); err != nil {
 		return false, err
 	}
-	query, key := s.at(s.q.pending), hash(queue, target, plain(group))
+	query, key := s.t.At(s.q.pending), hash(queue, target, plain(group))
 	var row dbtx.Row
 	if tx != nil {
 		row = tx.QueryRow(ctx, query, key)
 	} else {
-		row = s.db.QueryRowContext(ctx, query, key)
+		row = s.t.DB.QueryRowContext(ctx, query, key)
 	}
 	var one int
 	err := row.Scan(&one)
@@ -142,15 +143,7 @@ func (s *Schedule) Pending(ctx context.Context, tx dbtx.Tx, queue, target, group
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("look for tasks of group: %w", s.mark(ctx, err))
+		return false, fmt.Errorf("look for tasks of group: %w", s.t.Mark(ctx, err))
 	}
 	return true, nil
-}
-
-// blob keeps nil NULL.
-func blob(b []byte) any {
-	if b == nil {
-		return nil
-	}
-	return b
 }

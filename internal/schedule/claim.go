@@ -8,6 +8,9 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/sluicegate/sluicegate/internal/dbtx"
+	"github.com/sluicegate/sluicegate/internal/sqltable"
 )
 
 // ClaimRequest asks for tasks that are due.
@@ -72,7 +75,7 @@ func (s *Schedule) Claim(ctx context.Context, r ClaimRequest) ([]Task, error) {
 	}
 	found, err := s.look(ctx, r)
 	if err != nil {
-		return nil, fmt.Errorf("look for due tasks: %w", s.mark(ctx, err))
+		return nil, fmt.Errorf("look for due tasks: %w", s.t.Mark(ctx, err))
 	}
 	var (
 		got  []Task
@@ -184,14 +187,14 @@ func (s *Schedule) lookAt(ctx context.Context, r ClaimRequest, targets []string)
 }
 
 func (s *Schedule) candidates(ctx context.Context, query string, args ...any) ([]candidate, error) {
-	return collect(ctx, s, s.db, query, args, func(row scanner) (c candidate, err error) {
+	return sqltable.Collect(ctx, &s.t, s.t.DB, query, args, func(row dbtx.Row) (c candidate, err error) {
 		err = row.Scan(&c.id, &c.target, &c.at)
 		return c, err
 	})
 }
 
 func (s *Schedule) scanTargets(ctx context.Context, query string, args ...any) ([]candidate, error) {
-	return collect(ctx, s, s.db, query, args, func(row scanner) (c candidate, err error) {
+	return sqltable.Collect(ctx, &s.t, s.t.DB, query, args, func(row dbtx.Row) (c candidate, err error) {
 		err = row.Scan(&c.target, &c.at)
 		return c, err
 	})

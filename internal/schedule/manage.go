@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/sluicegate/sluicegate/internal/dbtx"
+	"github.com/sluicegate/sluicegate/internal/sqltable"
 )
 
 // Get returns a task. ErrNotFound where there is none.
@@ -19,12 +22,12 @@ func (s *Schedule) Find(ctx context.Context, queue, target, key string) (Task, e
 }
 
 func (s *Schedule) read(ctx context.Context, query string, arg any) (Task, error) {
-	t, err := scanTask(s.db.QueryRowContext(ctx, s.at(query), arg))
+	t, err := scanTask(s.t.DB.QueryRowContext(ctx, s.t.At(query), arg))
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return Task{}, ErrNotFound
 	case err != nil:
-		return Task{}, fmt.Errorf("read task: %w", s.mark(ctx, err))
+		return Task{}, fmt.Errorf("read task: %w", s.t.Mark(ctx, err))
 	}
 	return t, nil
 }
@@ -49,9 +52,12 @@ func (s *Schedule) RunNow(ctx context.Context, id int64) error {
 		case t.Leased:
 			return ErrLeased
 		}
-		return again(ctx, func() error { return s.one(ctx, s.db, s.q.runNow, t.ID, t.Fence) })
+		return sqltable.Again(ctx, func() error { return s.one(ctx, s.t.DB, s.q.runNow, t.ID, t.Fence) })
 	})
 }
+
+// tries bounds how often a row that has moved on meanwhile is looked at again.
+const tries = 5
 
 // change runs fn on an unfinished task, again where it has moved on meanwhile.
 func (s *Schedule) change(ctx context.Context, id int64, fn func(Task) error) error {
@@ -98,9 +104,9 @@ func (s *Schedule) List(ctx context.Context, f Filter) ([]Task, error) {
 		return nil, err
 	}
 	query, args := s.filtered(f)
-	tasks, err := collect(ctx, s, s.db, query, args, scanTask)
+	tasks, err := sqltable.Collect(ctx, &s.t, s.t.DB, query, args, scanTask)
 	if err != nil {
-		return nil, fmt.Errorf("list tasks: %w", s.mark(ctx, err))
+		return nil, fmt.Errorf("list tasks: %w", s.t.Mark(ctx, err))
 	}
 	return tasks, nil
 }
@@ -128,7 +134,7 @@ func (s *Schedule) filtered(f Filter) (query string, args []any) {
 	if f.Status.Finished() {
 		order = "finished_at DESC, id DESC"
 		if f.After.ID > 0 {
-			at := micros(f.After.FinishedAt)
+			at := sqltable.Micros(f.After.FinishedAt)
 			and("finished_at <= ? AND (finished_at < ? OR id < ?)", at, at, f.After.ID)
 		}
 	} else {
@@ -161,23 +167,23 @@ func (s *Schedule) Counts(ctx context.Context, queue string) (Counts, error) {
 		n      int64
 	}
 	c := Counts{Of: map[Status]int64{}}
-	list, err := collect(ctx, s, s.db, "SELECT status, COUNT(*) FROM "+s.q.table+" WHERE queue = ? GROUP BY status", []any{queue},
-		func(row scanner) (c count, err error) {
+	list, err := sqltable.Collect(ctx, &s.t, s.t.DB, "SELECT status, COUNT(*) FROM "+s.q.table+" WHERE queue = ? GROUP BY status", []any{queue},
+		func(row dbtx.Row) (c count, err error) {
 			err = row.Scan(&c.status, &c.n)
 			return c, err
 		})
 	if err != nil {
-		return Counts{}, fmt.Errorf("count tasks: %w", s.mark(ctx, err))
+		return Counts{}, fmt.Errorf("count tasks: %w", s.t.Mark(ctx, err))
 	}
 	for _, l := range list {
 		c.Of[l.status] = l.n
 	}
 	var oldest sql.NullInt64
-	query := s.at("SELECT COUNT(*), MIN(claim_at) FROM " + s.q.table + " WHERE queue = ? AND claim_at <= {now}")
-	if err := s.db.QueryRowContext(ctx, query, queue).Scan(&c.Due, &oldest); err != nil {
-		return Counts{}, fmt.Errorf("count due tasks: %w", s.mark(ctx, err))
+	query := s.t.At("SELECT COUNT(*), MIN(claim_at) FROM " + s.q.table + " WHERE queue = ? AND claim_at <= {now}")
+	if err := s.t.DB.QueryRowContext(ctx, query, queue).Scan(&c.Due, &oldest); err != nil {
+		return Counts{}, fmt.Errorf("count due tasks: %w", s.t.Mark(ctx, err))
 	}
-	c.Oldest = fromMicros(oldest.Int64)
+	c.Oldest = sqltable.Time(oldest.Int64)
 	return c, nil
 }
 
@@ -195,9 +201,9 @@ func (s *Schedule) until(ctx context.Context, queue string, targets []string, si
 		query = union(func(int) string { return s.q.nextOfTarget }, len(targets))
 	}
 	var left sql.NullInt64
-	err := s.db.QueryRowContext(ctx, s.at("SELECT MIN(u.first) - {now} FROM ("+query+") AS u"), args...).Scan(&left)
+	err := s.t.DB.QueryRowContext(ctx, s.t.At("SELECT MIN(u.first) - {now} FROM ("+query+") AS u"), args...).Scan(&left)
 	if err != nil {
-		return 0, false, fmt.Errorf("look for the next task: %w", s.mark(ctx, err))
+		return 0, false, fmt.Errorf("look for the next task: %w", s.t.Mark(ctx, err))
 	}
 	return time.Duration(left.Int64) * time.Microsecond, left.Valid, nil
 }

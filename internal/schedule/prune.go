@@ -7,7 +7,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sluicegate/sluicegate/internal/dbtx"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/internal/sqltable"
 )
 
 // PruneRequest says which finished tasks may go.
@@ -59,7 +61,7 @@ func (s *Schedule) Prune(ctx context.Context, r PruneRequest) (int64, error) {
 		if left <= 0 {
 			break
 		}
-		err := again(ctx, func() error {
+		err := sqltable.Again(ctx, func() error {
 			n, err := s.pruneSome(ctx, status, r, left)
 			removed += n
 			return err
@@ -76,18 +78,18 @@ func (s *Schedule) pruneSome(ctx context.Context, status Status, r PruneRequest,
 	// could scan the table.
 	query := fmt.Sprintf(s.q.prune, limit)
 	args := []any{r.Queue, string(status), r.OlderThan.Microseconds()}
-	if s.dialect != sqldialect.MySQL {
-		return s.exec(ctx, s.db, query, args...)
+	if s.t.Dialect != sqldialect.MySQL {
+		return s.t.Exec(ctx, s.t.DB, query, args...)
 	}
-	ids, err := collect(ctx, s, s.db, query, args, func(row scanner) (id int64, err error) {
+	ids, err := sqltable.Collect(ctx, &s.t, s.t.DB, query, args, func(row dbtx.Row) (id int64, err error) {
 		err = row.Scan(&id)
 		return id, err
 	})
 	if err != nil || len(ids) == 0 {
-		return 0, s.mark(ctx, err)
+		return 0, s.t.Mark(ctx, err)
 	}
 	slices.Sort(ids)
-	return s.exec(ctx, s.db, "DELETE FROM "+s.q.table+" WHERE id IN ("+sqldialect.List(len(ids))+")", anys(ids)...)
+	return s.t.Exec(ctx, s.t.DB, "DELETE FROM "+s.q.table+" WHERE id IN ("+sqldialect.List(len(ids))+")", anys(ids)...)
 }
 
 func pruneQuery(d sqldialect.Dialect, table string, index func(string) string) string {

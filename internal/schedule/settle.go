@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sluicegate/sluicegate/internal/dbtx"
+	"github.com/sluicegate/sluicegate/internal/sqltable"
 )
 
 // Settle ends the claim of t as o says: the task is finished, or waits for its
@@ -44,7 +45,7 @@ func (s *Schedule) settled(ctx context.Context, t Task, o Outcome) (err error) {
 	if o.Then != nil || o.Status.Finished() && t.Group != "" {
 		err = s.inTx(ctx, func(tx *sql.Tx) error { return s.settleThen(ctx, tx, t, o) })
 	} else {
-		err = again(ctx, func() error { return s.settle(ctx, s.db, t, o) })
+		err = sqltable.Again(ctx, func() error { return s.settle(ctx, s.t.DB, t, o) })
 	}
 	if err != nil {
 		return fmt.Errorf("settle task %d: %w", t.ID, err)
@@ -58,7 +59,7 @@ func (s *Schedule) settleThen(ctx context.Context, tx *sql.Tx, t Task, o Outcome
 		return err
 	}
 	if err := then(ctx, tx, o); err != nil {
-		return &ThenError{s.mark(ctx, err)}
+		return &ThenError{s.t.Mark(ctx, err)}
 	}
 	return nil
 }
@@ -76,9 +77,9 @@ func then(ctx context.Context, tx *sql.Tx, o Outcome) (err error) {
 func (s *Schedule) settle(ctx context.Context, x dbtx.Executor, t Task, o Outcome) error {
 	if o.Status == Waiting {
 		delay := o.Delay.Microseconds()
-		return s.one(ctx, x, s.q.again, delay, delay, o.Attempts, blob(o.State), o.Error, t.ID, t.Fence)
+		return s.one(ctx, x, s.q.again, delay, delay, o.Attempts, sqltable.Blob(o.State), o.Error, t.ID, t.Fence)
 	}
-	args := []any{string(o.Status), o.Attempts, blob(o.State), o.Error, t.ID, t.Fence}
+	args := []any{string(o.Status), o.Attempts, sqltable.Blob(o.State), o.Error, t.ID, t.Fence}
 	if t.Group == "" {
 		return s.one(ctx, x, s.q.finish, args...)
 	}
@@ -92,7 +93,7 @@ func (s *Schedule) settle(ctx context.Context, x dbtx.Executor, t Task, o Outcom
 		if err != nil || query == s.q.finish {
 			return err
 		}
-		_, err = s.exec(ctx, x, s.q.promote, hash(t.Queue, t.Target, t.Group))
+		_, err = s.t.Exec(ctx, x, s.q.promote, hash(t.Queue, t.Target, t.Group))
 		return err
 	}
 	return ErrStale
@@ -100,7 +101,7 @@ func (s *Schedule) settle(ctx context.Context, x dbtx.Executor, t Task, o Outcom
 
 // one runs a statement that is to change one row.
 func (s *Schedule) one(ctx context.Context, x dbtx.Executor, query string, args ...any) error {
-	n, err := s.exec(ctx, x, query, args...)
+	n, err := s.t.Exec(ctx, x, query, args...)
 	if err == nil && n == 0 {
 		return ErrStale
 	}
@@ -113,7 +114,7 @@ func (s *Schedule) Extend(ctx context.Context, t Task, lease time.Duration) erro
 	if lease < time.Millisecond || lease > maxDelay {
 		return invalid("lease: %v, use at least 1 ms", lease)
 	}
-	err := again(ctx, func() error { return s.one(ctx, s.db, s.q.extend, lease.Microseconds(), t.ID, t.Fence) })
+	err := sqltable.Again(ctx, func() error { return s.one(ctx, s.t.DB, s.q.extend, lease.Microseconds(), t.ID, t.Fence) })
 	if err != nil {
 		return fmt.Errorf("extend lease of task %d: %w", t.ID, err)
 	}
@@ -123,7 +124,7 @@ func (s *Schedule) Extend(ctx context.Context, t Task, lease time.Duration) erro
 // Release gives a claimed task back as it was before the claim, in its old place.
 // ErrStale where the claim is over.
 func (s *Schedule) Release(ctx context.Context, t Task) error {
-	err := again(ctx, func() error { return s.one(ctx, s.db, s.q.release, t.ID, t.Fence) })
+	err := sqltable.Again(ctx, func() error { return s.one(ctx, s.t.DB, s.q.release, t.ID, t.Fence) })
 	if err != nil {
 		return fmt.Errorf("release task %d: %w", t.ID, err)
 	}

@@ -10,7 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluicegate/sluicegate/internal/dbtx"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/internal/sqltable"
 )
 
 // take claims those of the candidates that are still due and that nobody else is
@@ -22,7 +24,7 @@ func (s *Schedule) take(ctx context.Context, lease time.Duration, chunk []candid
 		position[c.id], ids[i] = i, c.id
 	}
 	slices.Sort(ids) // one order of locks for everybody
-	switch s.dialect {
+	switch s.t.Dialect {
 	case sqldialect.MySQL:
 		err = s.inTx(ctx, func(tx *sql.Tx) (err error) {
 			tasks, err = s.lockAndLease(ctx, tx, lease, ids)
@@ -39,16 +41,16 @@ func (s *Schedule) take(ctx context.Context, lease time.Duration, chunk []candid
 }
 
 func (s *Schedule) takeAtOnce(ctx context.Context, args ...any) (tasks []Task, err error) {
-	err = again(ctx, func() error {
-		tasks, err = collect(ctx, s, s.db, s.q.take, args, scanTask)
-		return s.mark(ctx, err)
+	err = sqltable.Again(ctx, func() error {
+		tasks, err = sqltable.Collect(ctx, &s.t, s.t.DB, s.q.take, args, scanTask)
+		return s.t.Mark(ctx, err)
 	})
 	return tasks, err
 }
 
 // lockAndLease is for MySQL, which answers no rows from an UPDATE.
 func (s *Schedule) lockAndLease(ctx context.Context, tx *sql.Tx, lease time.Duration, ids []int64) ([]Task, error) {
-	tasks, err := collect(ctx, s, tx, fmt.Sprintf(s.q.lock, sqldialect.List(len(ids))), anys(ids), scanTask)
+	tasks, err := sqltable.Collect(ctx, &s.t, tx, fmt.Sprintf(s.q.lock, sqldialect.List(len(ids))), anys(ids), scanTask)
 	if err != nil || len(tasks) == 0 {
 		return nil, err
 	}
@@ -58,7 +60,7 @@ func (s *Schedule) lockAndLease(ctx context.Context, tx *sql.Tx, lease time.Dura
 		tasks[i].Fence++
 		tasks[i].Leased = true
 	}
-	_, err = s.exec(ctx, tx, fmt.Sprintf(s.q.leased, sqldialect.List(len(tasks))), args...)
+	_, err = s.t.Exec(ctx, tx, fmt.Sprintf(s.q.leased, sqldialect.List(len(tasks))), args...)
 	return tasks, err
 }
 
@@ -78,31 +80,8 @@ func anys[T any](list []T) []any {
 	return out
 }
 
-type scanner interface{ Scan(dest ...any) error }
-
-type queryer interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
-
-// collect runs a query and scans each row.
-func collect[T any](ctx context.Context, s *Schedule, x queryer, query string, args []any, scan func(scanner) (T, error)) (out []T, err error) {
-	rows, err := x.QueryContext(ctx, s.at(query), args...)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }() // Err has told of what went wrong
-	for rows.Next() {
-		v, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, v)
-	}
-	return out, rows.Err()
-}
-
 // scanTask reads the columns of a task and the clock.
-func scanTask(row scanner) (Task, error) {
+func scanTask(row dbtx.Row) (Task, error) {
 	var (
 		t                                        Task
 		due, created, updated, finished, nowTime int64
@@ -110,7 +89,7 @@ func scanTask(row scanner) (Task, error) {
 	)
 	err := row.Scan(&t.ID, &t.Queue, &t.Target, &t.Key, &t.Group, &t.Status, &t.Payload, &t.State, &t.Error, &t.Attempts, &t.Fence,
 		&due, &claimAt, &created, &updated, &finished, &nowTime)
-	t.Due, t.CreatedAt, t.UpdatedAt, t.FinishedAt = fromMicros(due), fromMicros(created), fromMicros(updated), fromMicros(finished)
+	t.Due, t.CreatedAt, t.UpdatedAt, t.FinishedAt = sqltable.Time(due), sqltable.Time(created), sqltable.Time(updated), sqltable.Time(finished)
 	t.Leased = t.Status == Waiting && claimAt.Valid && claimAt.Int64 > due && claimAt.Int64 > nowTime
 	return t, err
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/sluicegate/sluicegate/internal/sqltable"
 	"github.com/sluicegate/sluicegate/internal/text"
 )
 
@@ -52,7 +53,7 @@ var (
 	// ErrHeld: the task waits behind others of its group.
 	ErrHeld = errors.New("task is held by its group")
 	// ErrContended: the race for a row was lost several times; try again.
-	ErrContended = errors.New("schedule is contended")
+	ErrContended = sqltable.ErrContended
 )
 
 // Limits of what a task holds, in bytes. A key or group that is longer, or is

@@ -89,30 +89,41 @@ func (c recording) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	some, ok := conn.(commonConn)
-	if !ok {
+	base, ok := conn.(base)
+	kept, keeps := conn.(kept)
+	direct, runs := conn.(direct)
+	if !ok || !keeps || !runs {
 		return nil, errors.Join(fmt.Errorf("a %T lacks something that is recorded", conn), conn.Close())
 	}
-	r := &recordingConn{some, c.rec}
+	r := &recordingConn{base, kept, direct, c.rec}
 	if checker, ok := conn.(driver.NamedValueChecker); ok {
 		return &checkingConn{r, checker}, nil
 	}
 	return r, nil
 }
 
-// commonConn is what the connections of all three drivers can do.
-type commonConn interface {
-	driver.Conn
-	driver.ConnPrepareContext
-	driver.ExecerContext
-	driver.QueryerContext
-	driver.ConnBeginTx
-	driver.Pinger
-	driver.SessionResetter
-}
+// What the connections of all three drivers can do.
+type (
+	base interface {
+		driver.Conn
+		driver.ConnPrepareContext
+		driver.ConnBeginTx
+	}
+	kept interface {
+		driver.Pinger
+		driver.SessionResetter
+	}
+	direct interface {
+		driver.ExecerContext
+		driver.QueryerContext
+	}
+)
 
 type recordingConn struct {
-	commonConn
+	base
+	kept
+	direct
+
 	rec *Recorder
 }
 
@@ -123,10 +134,10 @@ type checkingConn struct {
 
 func (c *recordingConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	c.rec.note(query, args)
-	return c.commonConn.ExecContext(ctx, query, args)
+	return c.direct.ExecContext(ctx, query, args)
 }
 
 func (c *recordingConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	c.rec.note(query, args)
-	return c.commonConn.QueryContext(ctx, query, args)
+	return c.direct.QueryContext(ctx, query, args)
 }
