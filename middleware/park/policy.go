@@ -11,11 +11,11 @@ import (
 // The defaults.
 const (
 	DefaultMaxAttempts   = 50
-	DefaultFirst         = 4 * time.Minute  // the first of the default Delays
-	DefaultEvery         = time.Minute      // the second, which is repeated
-	DefaultMaxDelay      = 6 * time.Hour    // where there is a Multiplier
-	DefaultMaxRetryAfter = 24 * time.Hour   // for RetryAfter
-	DefaultExcuse        = 10 * time.Second // the first delay of an excused message
+	DefaultFirst         = 4 * time.Minute // the first of the default Delays
+	DefaultEvery         = time.Minute     // the second, which is repeated
+	DefaultMaxDelay      = 6 * time.Hour   // where there is a Multiplier
+	DefaultMaxRetryAfter = 24 * time.Hour  // for RetryAfter
+	DefaultExcuse        = time.Second     // the first delay of an excused message
 	DefaultMaxExcuse     = 24 * time.Hour
 )
 
@@ -108,7 +108,7 @@ type Policy struct {
 	MaxRetryAfter time.Duration
 	// Excuse is how long a message waits whose dependency is unavailable, which
 	// spends no attempt; the wait doubles each time up to MaxExcuseDelay. Default
-	// 10 s.
+	// 1 s, so that a connection that was cut once costs no more.
 	Excuse time.Duration
 	// MaxExcuseDelay caps that wait. Default 1 minute, or Excuse where that is longer.
 	MaxExcuseDelay time.Duration

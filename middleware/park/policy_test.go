@@ -243,7 +243,7 @@ func TestAllProblemsOfAConfigurationAreReportedTogether(t *testing.T) {
 
 func TestAnExcuseDoublesUpToItsCap(t *testing.T) {
 	p := Policy{}.withDefaults()
-	for n, want := range map[int]time.Duration{0: 10 * time.Second, 1: 20 * time.Second, 2: 40 * time.Second, 3: time.Minute, 1000: time.Minute} {
+	for n, want := range map[int]time.Duration{0: time.Second, 1: 2 * time.Second, 5: 32 * time.Second, 6: time.Minute, 1000: time.Minute} {
 		if d := p.excused(errors.New("away"), n); d < want || d > want+want/10 {
 			t.Errorf("excuse %d waits %v, want about %v", n, d, want)
 		}
