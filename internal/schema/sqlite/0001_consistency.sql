@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS {outbox_history} (
   created_at   INTEGER NOT NULL,
   settled_at   INTEGER NOT NULL
 );
--- Two in place of one on (status, settled_at), which costs a delivered row more. A query has to say a condition as it is here.
+-- Two in place of one on (status, settled_at), which costs a delivered row's move a little more. A query has to say a condition as it is here.
 CREATE INDEX IF NOT EXISTS "{prefix}outbox_history_settled" ON {outbox_history} (settled_at) WHERE status = 'delivered';
 CREATE INDEX IF NOT EXISTS "{prefix}outbox_history_aside" ON {outbox_history} (status, settled_at) WHERE status <> 'delivered';
 CREATE INDEX IF NOT EXISTS "{prefix}outbox_history_uuid" ON {outbox_history} (message_uuid);
