@@ -189,3 +189,15 @@ func TestACrashUnderAClaimIsOverWhenItsLeaseIs(t *testing.T) {
 		})
 	}
 }
+
+func TestSubtestsOfOneNameShareNothing(t *testing.T) {
+	for range 3 { // the folders of the others end in "#01" and "#02"
+		t.Run("same", func(t *testing.T) {
+			inBubble(t, withStock(), func(t *testing.T, h *sluicegatetest.Harness) {
+				stock := h.Handle("stock", "orders.placed", takeStock)
+				stock.Deliver(order("order-1"))
+				h.RequireApplied(h.LedgerOf(taken), "order-1")
+			})
+		})
+	}
+}

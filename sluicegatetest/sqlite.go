@@ -2,6 +2,7 @@ package sluicegatetest
 
 import (
 	"database/sql"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -19,7 +20,9 @@ func openSQLite(tb testing.TB) *sql.DB {
 	if !slices.Contains(sql.Drivers(), driverName) {
 		tb.Fatalf("sluicegatetest: no driver %q is linked: add import _ %q to the test, or set Config.DB", driverName, "modernc.org/sqlite")
 	}
-	db, err := sql.Open(driverName, "file:"+filepath.ToSlash(filepath.Join(tb.TempDir(), "test.db"))+dsn)
+	// Subtests of one name have folders such as "Test#01", which a URL would end at.
+	path := (&url.URL{Path: filepath.ToSlash(filepath.Join(tb.TempDir(), "test.db"))}).EscapedPath()
+	db, err := sql.Open(driverName, "file:"+path+dsn)
 	if err != nil {
 		tb.Fatalf("sluicegatetest: open SQLite: %v", err)
 	}
