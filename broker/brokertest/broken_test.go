@@ -63,6 +63,14 @@ type altered struct {
 	publish   func(s sound, ctx context.Context, msgs []broker.Outgoing) []error
 	subscribe func(s sound, ctx context.Context, topic, group string) (<-chan *message.Message, error)
 	caps      func(*broker.Capabilities)
+	check     func(s sound, ctx context.Context) error
+}
+
+func (a altered) Check(ctx context.Context) error {
+	if a.check != nil {
+		return a.check(a.sound, ctx)
+	}
+	return a.sound.Check(ctx)
 }
 
 func (a altered) PublishBatch(ctx context.Context, msgs []broker.Outgoing) []error {

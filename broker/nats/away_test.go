@@ -1,0 +1,14 @@
+package nats
+
+import (
+	"testing"
+
+	"github.com/sluicegate/sluicegate/broker/brokertest"
+)
+
+func TestABrokerThatIsAwayIsWaitedForAndNeverHangs(t *testing.T) {
+	brokertest.RunAway(t, brokertest.Remote{
+		URL:        func(addr string) string { return "nats://" + addr + "?consumer_group=g&dial_timeout=700ms" },
+		Impossible: "a b",
+	})
+}
