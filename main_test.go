@@ -3,7 +3,6 @@ package sluicegate_test
 import (
 	"context"
 	"database/sql"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -11,11 +10,11 @@ import (
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
 	"go.uber.org/goleak"
-	_ "modernc.org/sqlite"
 
 	"github.com/sluicegate/sluicegate"
 	"github.com/sluicegate/sluicegate/broker"
 	_ "github.com/sluicegate/sluicegate/broker/memory"
+	"github.com/sluicegate/sluicegate/internal/sqlitetest"
 	"github.com/sluicegate/sluicegate/middleware/retry"
 )
 
@@ -28,13 +27,7 @@ func TestMain(m *testing.M) {
 // openDB returns a migrated SQLite database with a table for effects.
 func openDB(t testing.TB) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "x.db")+
-		"?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	db.SetMaxOpenConns(1)
-	t.Cleanup(func() { _ = db.Close() })
+	db := sqlitetest.Durable(t)
 	if err := sluicegate.Migrate(t.Context(), db, sluicegate.Config{}); err != nil {
 		t.Fatal(err)
 	}

@@ -2,38 +2,23 @@ package alert_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	_ "modernc.org/sqlite"
-
 	"github.com/sluicegate/sluicegate/alert"
 	"github.com/sluicegate/sluicegate/alert/sqlstate"
-	"github.com/sluicegate/sluicegate/internal/schema"
-	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/internal/sqlitetest"
 )
 
 // shared returns a state in SQLite on the bubble's clock.
 func shared(t *testing.T) alert.State {
 	t.Helper()
-	// The file is gone with the test; what it would cost to keep it safe proves nothing here.
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "x.db")+"?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	db.SetMaxOpenConns(1)
-	t.Cleanup(func() { _ = db.Close() })
-	if _, err := schema.Up(t.Context(), db, sqldialect.SQLite, sqldialect.Names{}); err != nil {
-		t.Fatal(err)
-	}
-	s, err := sqlstate.New(db, sqlstate.Config{Now: time.Now})
+	s, err := sqlstate.New(sqlitetest.Migrate(t, sqlitetest.Open(t)), sqlstate.Config{Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/sluicegate/sluicegate/forwarder"
 	"github.com/sluicegate/sluicegate/forwarder/forwardertest"
 	"github.com/sluicegate/sluicegate/internal/batch"
+	"github.com/sluicegate/sluicegate/internal/sqlitetest"
 )
 
 // probe is a testing.TB that remembers failures instead of reporting them.
@@ -141,7 +142,7 @@ func TestTheSuiteCatchesABrokenRelay(t *testing.T) {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()
 			c := find(t, b.caughtBy)
-			h := forwardertest.Harness{DB: openSQLite(t), Wrap: b.wrap, Tune: b.tune, Patience: 2 * time.Second, Slow: true}
+			h := forwardertest.Harness{DB: sqlitetest.Durable(t), Wrap: b.wrap, Tune: b.tune, Patience: 2 * time.Second, Slow: true}
 			p := &probe{TB: t}
 			done := make(chan struct{})
 			go func() { defer close(done); c.Run(p, h) }()

@@ -10,10 +10,11 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/sluicegate/sluicegate/forwarder"
+	"github.com/sluicegate/sluicegate/internal/sqlitetest"
 )
 
 func TestAllProblemsOfAConfigurationAreReportedByField(t *testing.T) {
-	db := openSQLite(t)
+	db := sqlitetest.Durable(t)
 	_, err := forwarder.New(db, forwarder.Config{
 		Schema: "x", Prefix: `a";drop--`, MaxMessageBytes: -1,
 		Relay: forwarder.RelayConfig{
@@ -42,7 +43,7 @@ func TestNilArgumentsAreErrors(t *testing.T) {
 	if _, err := forwarder.New(nil, forwarder.Config{}); err == nil {
 		t.Error("a nil database was accepted")
 	}
-	o, err := forwarder.New(openSQLite(t), forwarder.Config{})
+	o, err := forwarder.New(sqlitetest.Durable(t), forwarder.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +78,7 @@ func (k *contextKeeper) ExecContext(ctx context.Context, query string, args ...a
 }
 
 func TestTheCallersContextReachesTheDatabase(t *testing.T) {
-	db := openSQLite(t)
+	db := sqlitetest.Durable(t)
 	o, err := forwarder.New(db, forwarder.Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +98,7 @@ func TestTheCallersContextReachesTheDatabase(t *testing.T) {
 }
 
 func TestTheKeyOfTheConfigurationComesFirst(t *testing.T) {
-	db := openSQLite(t)
+	db := sqlitetest.Durable(t)
 	o, err := forwarder.New(db, forwarder.Config{Key: func(topic string, m *message.Message) string {
 		return map[string]string{"a": topic + "/own"}[m.UUID]
 	}})

@@ -1,29 +1,25 @@
 package forwarder
 
 import (
-	"database/sql"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/sluicegate/sluicegate/internal/schedule"
+	"github.com/sluicegate/sluicegate/internal/sqlitetest"
 )
 
 type nowhere struct{ message.Publisher }
 
 func TestWhatWasCancelledBeforeItEntersStaysOutAndTheOthersEnter(t *testing.T) {
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "x.db")+"?_txlock=immediate&_pragma=busy_timeout(5000)")
+	db := sqlitetest.Open(t)
 	check := func(err error) {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	check(err)
-	defer func() { _ = db.Close() }()
-	db.SetMaxOpenConns(1)
 	o, err := New(db, Config{})
 	check(err)
 	ctx := t.Context()

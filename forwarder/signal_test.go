@@ -14,6 +14,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/sluicegate/sluicegate/forwarder"
+	"github.com/sluicegate/sluicegate/internal/sqlitetest"
 )
 
 // wire is a Signal between the outboxes of a test.
@@ -78,7 +79,7 @@ func put(t *testing.T, db *sql.DB, box *forwarder.Outbox, id string) {
 }
 
 func TestASignalWakesARelayThatWouldLookMuchLater(t *testing.T) {
-	db := openSQLite(t)
+	db := sqlitetest.Durable(t)
 	w := &wire{heard: make(chan struct{})}
 	cfg := forwarder.Config{Signal: w, Relay: forwarder.RelayConfig{PollMin: time.Hour, PollMax: time.Hour}}
 	writer, err := forwarder.New(db, cfg)
@@ -114,7 +115,7 @@ func TestASignalWakesARelayThatWouldLookMuchLater(t *testing.T) {
 }
 
 func TestManyCommitsShareASignal(t *testing.T) {
-	db := openSQLite(t)
+	db := sqlitetest.Durable(t)
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{}
 		box, err := forwarder.New(db, forwarder.Config{Signal: w, SignalEvery: 2 * time.Millisecond})
@@ -139,7 +140,7 @@ func TestManyCommitsShareASignal(t *testing.T) {
 }
 
 func TestASignalThatCannotBeSentIsSaidOnceAndNothingElseHappens(t *testing.T) {
-	db := openSQLite(t)
+	db := sqlitetest.Durable(t)
 	synctest.Test(t, func(t *testing.T) {
 		var log records
 		w := &wire{}
@@ -161,7 +162,7 @@ func TestASignalThatCannotBeSentIsSaidOnceAndNothingElseHappens(t *testing.T) {
 func TestARelayThatHearsNothingLooksByItself(t *testing.T) {
 	for name, permanent := range map[string]bool{"for now": false, "ever": true} {
 		t.Run(name, func(t *testing.T) {
-			db := openSQLite(t)
+			db := sqlitetest.Durable(t)
 			var log records
 			var tries atomic.Int64
 			w := &wire{heard: make(chan struct{})}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -16,13 +15,11 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	goredis "github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
-	_ "modernc.org/sqlite"
 
 	"github.com/sluicegate/sluicegate/httpidem"
 	"github.com/sluicegate/sluicegate/internal/failure"
 	"github.com/sluicegate/sluicegate/internal/idemstore"
-	"github.com/sluicegate/sluicegate/internal/schema"
-	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/internal/sqlitetest"
 	"github.com/sluicegate/sluicegate/middleware/idempotency/memorystore"
 	"github.com/sluicegate/sluicegate/middleware/idempotency/redisstore"
 	"github.com/sluicegate/sluicegate/middleware/idempotency/sqlstore"
@@ -39,14 +36,7 @@ func must(tb testing.TB, err error) {
 
 func sqlite(tb testing.TB) *sql.DB {
 	tb.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(tb.TempDir(), "x.db")+
-		"?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=busy_timeout(10000)&_pragma=synchronous(NORMAL)")
-	must(tb, err)
-	tb.Cleanup(func() { _ = db.Close() })
-	db.SetMaxOpenConns(1)
-	_, err = schema.Up(context.Background(), db, sqldialect.SQLite, sqldialect.Names{})
-	must(tb, err)
-	return db
+	return sqlitetest.Migrate(tb, sqlitetest.Open(tb))
 }
 
 // stores are all three kinds, each made anew.

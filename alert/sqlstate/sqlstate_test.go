@@ -2,34 +2,20 @@ package sqlstate_test
 
 import (
 	"database/sql"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	_ "modernc.org/sqlite"
-
 	"github.com/sluicegate/sluicegate/alert"
 	"github.com/sluicegate/sluicegate/alert/sqlstate"
 	"github.com/sluicegate/sluicegate/alert/statetest"
-	"github.com/sluicegate/sluicegate/internal/schema"
-	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/internal/sqlitetest"
 )
 
 func open(t *testing.T) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "x.db")+
-		"?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	db.SetMaxOpenConns(1)
-	t.Cleanup(func() { _ = db.Close() })
-	if _, err := schema.Up(t.Context(), db, sqldialect.SQLite, sqldialect.Names{}); err != nil {
-		t.Fatal(err)
-	}
-	return db
+	return sqlitetest.Migrate(t, sqlitetest.Durable(t))
 }
 
 func TestSQLiteConforms(t *testing.T) {

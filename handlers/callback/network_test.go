@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluicegate/sluicegate/forwarder"
 	"github.com/sluicegate/sluicegate/handlers/callback"
+	"github.com/sluicegate/sluicegate/internal/sqlitetest"
 	"github.com/sluicegate/sluicegate/internal/webhook"
 )
 
@@ -45,7 +46,7 @@ func (l *logged) String() string {
 
 func newWorld(t *testing.T, cfg callback.Config) *world {
 	t.Helper()
-	w := &world{db: open(t), facts: make(chan callback.Fact, 100), log: &logged{}}
+	w := &world{db: sqlitetest.Migrate(t, sqlitetest.Open(t)), facts: make(chan callback.Fact, 100), log: &logged{}}
 	box, err := forwarder.New(w.db, forwarder.Config{})
 	must(t, err)
 	cfg.Keys, cfg.Observe, cfg.Logger = []string{webhook.NewSecret()}, func(f callback.Fact) { w.facts <- f }, slog.New(slog.NewTextHandler(w.log, nil))

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluicegate/sluicegate/forwarder"
 	"github.com/sluicegate/sluicegate/handlers/callback"
+	"github.com/sluicegate/sluicegate/internal/sqlitetest"
 	"github.com/sluicegate/sluicegate/internal/webhook"
 )
 
@@ -33,7 +34,7 @@ func post(tb testing.TB, h http.Handler, secret string, at time.Time, body io.Re
 
 func TestTheAnswersToBadCallbacks(t *testing.T) {
 	var (
-		db       = open(t)
+		db       = sqlitetest.Migrate(t, sqlitetest.Open(t))
 		secret   = webhook.NewSecret()
 		old      = webhook.NewSecret()
 		facts    = map[callback.Kind]int{}
@@ -138,7 +139,7 @@ func checkAnswer(t *testing.T, w *httptest.ResponseRecorder, want int) {
 
 // Nothing was stored, so nothing may be acknowledged.
 func TestACallbackThatCannotBeStoredIsTheServicesToSendAgain(t *testing.T) {
-	db := open(t)
+	db := sqlitetest.Migrate(t, sqlitetest.Open(t))
 	box, err := forwarder.New(db, forwarder.Config{})
 	must(t, err)
 	secret := webhook.NewSecret()
@@ -160,7 +161,7 @@ func TestACallbackThatCannotBeStoredIsTheServicesToSendAgain(t *testing.T) {
 // A result that the outbox does not take leaves the call as it was, and the callback
 // is not acknowledged.
 func TestAResultThatCannotGoOutEndsNothing(t *testing.T) {
-	db := open(t)
+	db := sqlitetest.Migrate(t, sqlitetest.Open(t))
 	secret := webhook.NewSecret()
 	full := errors.New("outbox is full")
 	box := &failing{err: full}
@@ -184,7 +185,7 @@ func TestAResultThatCannotGoOutEndsNothing(t *testing.T) {
 }
 
 func TestAVerificationOfOnesOwn(t *testing.T) {
-	db := open(t)
+	db := sqlitetest.Migrate(t, sqlitetest.Open(t))
 	box, err := forwarder.New(db, forwarder.Config{})
 	must(t, err)
 	c, err := callback.New(db, box, callback.Config{

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluicegate/sluicegate/forwarder"
 	"github.com/sluicegate/sluicegate/handlers/callback"
+	"github.com/sluicegate/sluicegate/internal/sqlitetest"
 	"github.com/sluicegate/sluicegate/internal/webhook"
 )
 
@@ -33,7 +34,7 @@ func (f *failing) Publish(_ context.Context, _ callback.Executor, _ string, msgs
 func (f *failing) Wake() { f.woken++ }
 
 func TestACallThatCannotBeUsedIsRefusedAndNothingIsStored(t *testing.T) {
-	db := open(t)
+	db := sqlitetest.Migrate(t, sqlitetest.Open(t))
 	c, err := callback.New(db, &failing{}, callback.Config{Keys: []string{webhook.NewSecret()}, MaxBody: 10, Headers: []string{"X-Trace", "accept"}})
 	must(t, err)
 	const ok = "https://copy.example/"
@@ -92,7 +93,7 @@ func TestACallThatCannotBeUsedIsRefusedAndNothingIsStored(t *testing.T) {
 }
 
 func TestWhatIsWrongWithAConfigurationIsNamed(t *testing.T) {
-	db := open(t)
+	db := sqlitetest.Migrate(t, sqlitetest.Open(t))
 	keys := []string{webhook.NewSecret()}
 	verify := func(*http.Request, []byte) error { return nil }
 	for field, cfg := range map[string]callback.Config{
@@ -143,7 +144,7 @@ func TestWhatIsWrongWithAConfigurationIsNamed(t *testing.T) {
 
 // The keys are in none of what a program may print.
 func TestNothingThatIsPrintedShowsAKey(t *testing.T) {
-	db := open(t)
+	db := sqlitetest.Migrate(t, sqlitetest.Open(t))
 	box, err := forwarder.New(db, forwarder.Config{})
 	must(t, err)
 	secret := webhook.NewSecret()

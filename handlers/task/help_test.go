@@ -3,7 +3,6 @@ package task_test
 import (
 	"context"
 	"database/sql"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -11,12 +10,10 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
-	_ "modernc.org/sqlite"
 
 	"github.com/sluicegate/sluicegate/alert"
 	"github.com/sluicegate/sluicegate/handlers/task"
-	"github.com/sluicegate/sluicegate/internal/schema"
-	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/internal/sqlitetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -30,14 +27,8 @@ func must(tb testing.TB, err error) {
 
 func open(tb testing.TB) *sql.DB {
 	tb.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(tb.TempDir(), "x.db")+
-		"?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=synchronous(OFF)")
-	must(tb, err)
-	tb.Cleanup(func() { _ = db.Close() })
-	db.SetMaxOpenConns(1)
-	_, err = schema.Up(context.Background(), db, sqldialect.SQLite, sqldialect.Names{})
-	must(tb, err)
-	_, err = db.Exec("CREATE TABLE sent (item TEXT NOT NULL)")
+	db := sqlitetest.Migrate(tb, sqlitetest.Open(tb))
+	_, err := db.Exec("CREATE TABLE sent (item TEXT NOT NULL)")
 	must(tb, err)
 	return db
 }

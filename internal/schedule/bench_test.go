@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"github.com/sluicegate/sluicegate/internal/schedule"
+	"github.com/sluicegate/sluicegate/internal/sqlitetest"
 )
 
 // One operation is one task: claimed with 15 others, and settled by itself.
 func BenchmarkClaimAndSettle(b *testing.B) {
-	db := open(b, "OFF")
+	db := sqlitetest.Migrate(b, sqlitetest.Open(b))
 	s, err := schedule.New(db, schedule.Config{})
 	must(b, err)
 	for i := range b.N {

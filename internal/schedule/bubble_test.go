@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluicegate/sluicegate/internal/schedule"
+	"github.com/sluicegate/sluicegate/internal/sqlitetest"
 )
 
 const queue = "park"
@@ -30,7 +31,7 @@ func inBubble(t *testing.T, fn func(t *testing.T, b *bench)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		t.Helper()
-		b := &bench{t: t, db: open(t, "OFF"), looks: &atomic.Int64{}, log: &strings.Builder{}, began: time.Now()}
+		b := &bench{t: t, db: sqlitetest.Migrate(t, sqlitetest.Open(t)), looks: &atomic.Int64{}, log: &strings.Builder{}, began: time.Now()}
 		s, err := schedule.New(b.db, schedule.Config{Now: func() time.Time {
 			b.looks.Add(1)
 			return time.Now()

@@ -1,20 +1,16 @@
 package schedule_test
 
 import (
-	"database/sql"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
-	_ "modernc.org/sqlite"
 
 	"github.com/sluicegate/sluicegate/internal/schedule"
 	"github.com/sluicegate/sluicegate/internal/schedule/scheduletest"
-	"github.com/sluicegate/sluicegate/internal/schema"
-	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/internal/sqlitetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -24,18 +20,6 @@ func must(tb testing.TB, err error) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-}
-
-func open(tb testing.TB, synchronous string) *sql.DB {
-	tb.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(tb.TempDir(), "x.db")+
-		"?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=synchronous("+synchronous+")")
-	must(tb, err)
-	tb.Cleanup(func() { _ = db.Close() })
-	db.SetMaxOpenConns(1)
-	_, err = schema.Up(tb.Context(), db, sqldialect.SQLite, sqldialect.Names{})
-	must(tb, err)
-	return db
 }
 
 // clock stands still unless it is moved.
@@ -51,7 +35,7 @@ func (c *clock) now() time.Time          { return time.UnixMicro(c.at.Load()).UT
 func (c *clock) advance(d time.Duration) { c.at.Add(d.Microseconds()) }
 
 func TestTheScheduleConformsOnSQLite(t *testing.T) {
-	db := open(t, "FULL")
+	db := sqlitetest.Migrate(t, sqlitetest.Durable(t))
 	scheduletest.Run(t, scheduletest.Harness{New: func(t *testing.T) scheduletest.Fixture {
 		t.Helper()
 		_, err := db.ExecContext(t.Context(), "DELETE FROM sluicegate_task")
@@ -64,7 +48,7 @@ func TestTheScheduleConformsOnSQLite(t *testing.T) {
 }
 
 func TestWhatIsWrongWithAConfigurationIsNamed(t *testing.T) {
-	db := open(t, "FULL")
+	db := sqlitetest.Migrate(t, sqlitetest.Durable(t))
 	for field, cfg := range map[string]schedule.Config{
 		"Dialect": {Dialect: 9}, "Schema": {Schema: "x"}, "Prefix": {Prefix: "a-b"},
 	} {

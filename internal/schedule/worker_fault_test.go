@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sluicegate/sluicegate/internal/schedule"
+	"github.com/sluicegate/sluicegate/internal/sqlitetest"
 )
 
 func TestALongHandlerKeepsItsTask(t *testing.T) {
@@ -118,7 +119,7 @@ func TestAHandlerThatPanicsExitsOrAnswersNonsenseSpendsAnAttempt(t *testing.T) {
 func TestADatabaseThatIsAwayIsWaitedForAndToldOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		t.Helper()
-		db := open(t, "OFF")
+		db := sqlitetest.Migrate(t, sqlitetest.Open(t))
 		s, err := schedule.New(db, schedule.Config{Now: time.Now})
 		must(t, err)
 		b.Schedule = s
@@ -203,7 +204,7 @@ func TestASettlementThatTheDatabaseDoesNotTakeNowIsTriedAgain(t *testing.T) {
 	})
 }
 func TestWhatIsWrongWithAWorkersConfigurationIsNamed(t *testing.T) {
-	s, err := schedule.New(open(t, "OFF"), schedule.Config{})
+	s, err := schedule.New(sqlitetest.Migrate(t, sqlitetest.Open(t)), schedule.Config{})
 	must(t, err)
 	h := func(context.Context, schedule.Task) schedule.Outcome { return done }
 	for field, cfg := range map[string]schedule.WorkerConfig{

@@ -13,29 +13,14 @@ import (
 
 	"github.com/sluicegate/sluicegate/internal/schema"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/internal/sqlitetest"
 	"github.com/sluicegate/sluicegate/middleware/deadletter"
 	"github.com/sluicegate/sluicegate/middleware/deadletter/deadlettertest"
 )
 
-func sqlite(t *testing.T) *sql.DB {
-	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "test.db")+
-		"?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	db.SetMaxOpenConns(1)
-	t.Cleanup(func() { _ = db.Close() })
-	return db
-}
-
 func migrated(t *testing.T) *sql.DB {
 	t.Helper()
-	db := sqlite(t)
-	if _, err := schema.Up(t.Context(), db, sqldialect.SQLite, sqldialect.Names{}); err != nil {
-		t.Fatal(err)
-	}
-	return db
+	return sqlitetest.Migrate(t, sqlitetest.Durable(t))
 }
 
 func TestSQLite(t *testing.T) {
@@ -46,7 +31,7 @@ func TestSQLite(t *testing.T) {
 }
 
 func TestWithoutTheTableTheMessageIsNotAcked(t *testing.T) {
-	store, err := deadletter.SQL(sqlite(t), deadletter.SQLConfig{})
+	store, err := deadletter.SQL(sqlitetest.Durable(t), deadletter.SQLConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +65,7 @@ func TestInvalidSQLValuesAreReportedTogetherByField(t *testing.T) {
 			t.Errorf("%s is not named in %v", field, err)
 		}
 	}
-	if _, err := deadletter.SQL(sqlite(t), deadletter.SQLConfig{Schema: "s"}); err == nil || !strings.Contains(err.Error(), "SQLConfig.Schema") {
+	if _, err := deadletter.SQL(sqlitetest.Durable(t), deadletter.SQLConfig{Schema: "s"}); err == nil || !strings.Contains(err.Error(), "SQLConfig.Schema") {
 		t.Error(err)
 	}
 }

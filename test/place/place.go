@@ -58,7 +58,8 @@ func Address(tb testing.TB, d sqldialect.Dialect) (driver, dsn string) {
 		cfg.Net, cfg.Addr, cfg.DBName = "tcp", u.Host, strings.TrimPrefix(u.Path, "/")
 		return "mysql", cfg.FormatDSN()
 	default:
-		return "sqlite", "file:" + filepath.Join(tb.TempDir(), "x.db") +
+		// Subtests of one name have folders such as "Test#01", which a URL would end at.
+		return "sqlite", "file:" + (&url.URL{Path: filepath.ToSlash(filepath.Join(tb.TempDir(), "x.db"))}).EscapedPath() +
 			"?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)"
 	}
 }

@@ -4,13 +4,10 @@ import (
 	"context"
 	stdsql "database/sql"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	_ "modernc.org/sqlite"
 
 	"github.com/sluicegate/sluicegate/internal/dbtx"
 	"github.com/sluicegate/sluicegate/internal/idemstore"
@@ -18,17 +15,12 @@ import (
 	"github.com/sluicegate/sluicegate/internal/idemstore/storetest"
 	"github.com/sluicegate/sluicegate/internal/schema"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/internal/sqlitetest"
 )
 
 func open(t *testing.T, prefixes ...string) *stdsql.DB {
 	t.Helper()
-	db, err := stdsql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "x.db")+
-		"?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	db.SetMaxOpenConns(1)
+	db := sqlitetest.Durable(t)
 	for _, prefix := range append(prefixes, "") {
 		if _, err := schema.Up(t.Context(), db, sqldialect.SQLite, sqldialect.Names{Prefix: prefix}); err != nil {
 			t.Fatal(err)

@@ -2,36 +2,22 @@ package scheduletest_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
-	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	_ "modernc.org/sqlite"
-
 	"github.com/sluicegate/sluicegate/internal/dbtx"
 	"github.com/sluicegate/sluicegate/internal/schedule"
 	"github.com/sluicegate/sluicegate/internal/schedule/scheduletest"
-	"github.com/sluicegate/sluicegate/internal/schema"
-	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/internal/sqlitetest"
 )
 
 // harness is a schedule on SQLite, broken by flaw.
 func harness(t *testing.T, flaw func(o *scheduletest.Ops)) scheduletest.Harness {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "x.db")+
-		"?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=synchronous(OFF)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	db.SetMaxOpenConns(1)
-	if _, err := schema.Up(t.Context(), db, sqldialect.SQLite, sqldialect.Names{}); err != nil {
-		t.Fatal(err)
-	}
+	db := sqlitetest.Migrate(t, sqlitetest.Open(t))
 	return scheduletest.Harness{New: func(t *testing.T) scheduletest.Fixture {
 		t.Helper()
 		if _, err := db.ExecContext(t.Context(), "DELETE FROM sluicegate_task"); err != nil {
