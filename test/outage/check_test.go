@@ -26,7 +26,10 @@ func (p place) catchUp(t *testing.T, waiting int) (r comeback) {
 	eventually(t, catchUp, "the first message leaves", func() bool { return left() < total })
 	r.first = time.Since(began)
 	began = time.Now()
-	eventually(t, catchUp, "all that had waited have left", func() bool { return left() == 0 })
+	// A question that an index answers, so that it is not the asking that is measured.
+	eventually(t, catchUp, "all that had waited have left", func() bool {
+		return p.count(t, "SELECT COUNT(*) FROM (SELECT 1 FROM "+p.table("outbox")+" WHERE id <= "+strconv.Itoa(last)+" LIMIT 1) AS first") == 0
+	})
 	r.all = time.Since(began)
 	r.rate = float64(total) / r.all.Seconds()
 	r.measured = waiting >= 2*relaySpeed

@@ -67,7 +67,7 @@ func TestABrokerThatIsAwayForLongCostsNothing(t *testing.T) {
 			p.describe(t, committed)
 		}
 	}()
-	eventually(t, catchUp+time.Duration(waiting)*handling, "everything is applied by both services", func() bool { return p.applied(t) >= 2*committed })
+	every(t, 500*time.Millisecond, catchUp+time.Duration(waiting)*handling, "everything is applied by both services", func() bool { return p.applied(t) >= 2*committed })
 	t.Logf("the last of %d was applied %v after the load had ended", committed, time.Since(began).Round(time.Millisecond))
 	p.check(t, committed)
 	if back.measured && back.rate < relaySpeed {

@@ -40,7 +40,13 @@ func must(t *testing.T, err error) {
 
 func eventually(t *testing.T, limit time.Duration, what string, ok func() bool) {
 	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
+	every(t, 20*time.Millisecond, limit, what, ok)
+}
+
+// every is eventually for what takes its time to find out.
+func every(t *testing.T, pause, limit time.Duration, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	for end := time.Now().Add(limit); !ok(); <-tick.C {
 		if time.Now().After(end) {
