@@ -128,7 +128,8 @@ type Config struct {
 	// Observe is told facts after they are true, on the handler's goroutine. It
 	// must neither block nor panic. Default: nobody.
 	Observe func(Event)
-	// Logger hears of what no caller can be told. Default: discards.
+	// Logger hears of what no caller can be told. Default: discards. Why a message
+	// went back to the broker is told by the router's own logger.
 	Logger *slog.Logger
 }
 

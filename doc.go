@@ -7,8 +7,9 @@
 // once, and a shutdown is not a failure. Package forwarder is the other half: the
 // outbox through which messages leave in the transaction of whoever writes them.
 //
+//	err := sluicegate.Migrate(ctx, db, sluicegate.Config{}) // the tables, those of the outbox too
 //	stack, err := sluicegate.New(db, sluicegate.Config{})
-//	err = stack.Handle(router, "stock", "orders.placed", kafka,
+//	err = stack.Handle(router, "stock", "orders.placed", kafka.Group("stock"),
 //		func(ctx context.Context, tx *sql.Tx, msg *message.Message) error {
 //			return takeStock(ctx, tx, msg)
 //		})

@@ -4,19 +4,21 @@
 //
 //	b, err := broker.Open(ctx, "kafka://localhost:9092?consumer_group=stock", broker.Config{})
 //
-// A driver is a package that registers a scheme when it is imported, as with
-// database/sql: broker/memory (memory://, in this process alone) and
-// broker/kafka. A program that imports neither compiles no client.
+// A driver is a package that registers its schemes when it is imported, as with
+// database/sql: broker/memory (memory://, in this process alone), kafka, redis,
+// nats, amqp, postgres, mysql and sqlite. A program compiles the clients of those
+// that it imports, and no other.
 //
 // A [Broker] is a Watermill Publisher and Subscriber, and publishes batches
 // for the relay. Whatever the driver:
 //
 //   - Publish and PublishBatch return after the broker has acknowledged every
 //     message, or say of each message that it was not. An error that
-//     failure.IsPermanent recognises means that this message can never be
+//     is marked as by retry.Permanent means that this message can never be
 //     published as it is (too large, a topic name that cannot exist); one that
-//     failure.IsUnavailable recognises, that the broker could not be reached
-//     and no attempt was made or its outcome is unknown.
+//     unavailable.Is recognises, that the broker could not be reached and no
+//     attempt was made or its outcome is unknown. Both are packages below
+//     middleware, and a driver of one's own marks its errors with them.
 //   - The metadata entry sluicegate_key is the partition key: messages of one
 //     topic and key are first delivered in the order in which they were
 //     published, one at a time in each consumer group.

@@ -29,7 +29,7 @@
 //
 // RabbitMQ drops what no queue is bound for, and confirms it. Messages are
 // therefore published as mandatory: one to a topic that no consumer group has
-// been declared for is refused, with an error that failure.IsUnavailable
+// been declared for is refused, with an error that unavailable.Is
 // recognises, and can be published again once one has. A group is declared
 // when it first subscribes, by SubscribeInitialize, or by every publisher that
 // has it in the parameter groups. Who wants the messages dropped says

@@ -50,6 +50,7 @@
 //	tls_ca_file         PEM file of the authorities to trust; default the system's
 //	tls_cert_file,
 //	tls_key_file        PEM files of the client's certificate and key
+//	tls_server_name     default the host; all tls_ parameters need tls=true
 //	sasl                plain, scram-sha-256 or scram-sha-512; user name and
 //	                    password stand before the host
 //	client_id           default sluicegate

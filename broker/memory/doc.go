@@ -16,7 +16,7 @@
 // start where the parameter groups names it as topic/group. From then on it gets every message
 // of the topic, also while nobody is subscribed: Publish then waits for someone
 // to come back. A message to a topic without any group is refused at once, with
-// an error that failure.IsUnavailable recognises: to accept it would be to
+// an error that unavailable.Is recognises: to accept it would be to
 // report a delivery to nobody, and to wait would hold up everything behind
 // it. Whoever publishes at start must subscribe first or name the groups.
 //

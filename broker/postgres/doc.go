@@ -42,7 +42,7 @@
 //
 // The tables are queue_topic, queue_group, queue_message and queue_pending, and
 // lease, all with the prefix. The others that are made beside them are those of
-// the outbox and the inbox; they stay empty here.
+// the outbox, the inbox and the handlers; a queue leaves them empty.
 //
 // Metadata is a flat JSON object of strings in headers. What is not, or a key
 // that is not UTF-8, is delivered with the reason in sluicegate_quarantine.

@@ -10,7 +10,7 @@
 // listen. A NOTIFY inside each transaction would be simpler and is not done:
 // such transactions commit one after the other, which takes half of the
 // throughput of many writers. Here Wake sends one notification for all commits
-// of Config.SignalEvery, in a statement of its own.
+// of forwarder.Config.SignalEvery, in a statement of its own.
 //
 // A notification that is lost, because the process died between the commit and
 // Wake or the connection was down, costs latency only: relays go on looking.

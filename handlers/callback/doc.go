@@ -4,8 +4,8 @@
 // Submit writes the call in the transaction of the caller. After its commit, and
 // never before, a Caller sends the request, with the number of the call as
 // Idempotency-Key. The service calls back at the Caller's ServeHTTP; and what is still
-// open is asked for actively, every five minutes, until it has a result or its
-// deadline is over. Callbacks make it quick, queries make it certain.
+// open is asked for actively, every five minutes, where Config.QueryURL or Config.Query
+// says how, until it has a result or its deadline is over. Callbacks make it quick, queries make it certain.
 //
 // # States
 //

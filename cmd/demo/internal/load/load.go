@@ -214,10 +214,10 @@ func profile(path string) (stop func() error, err error) {
 	}
 	f, err := os.Create(path)
 	if err != nil {
-		return nil, fmt.Errorf("write profile: %w", err)
+		return nil, fmt.Errorf("write cpu-profile: %w", err)
 	}
 	if err := pprof.StartCPUProfile(f); err != nil {
-		return nil, errors.Join(fmt.Errorf("write profile: %w", err), f.Close())
+		return nil, errors.Join(fmt.Errorf("write cpu-profile: %w", err), f.Close())
 	}
 	return func() error {
 		pprof.StopCPUProfile()

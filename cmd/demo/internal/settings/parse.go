@@ -18,7 +18,6 @@ import (
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/role"
 	"github.com/sluicegate/sluicegate/internal/address"
 	"github.com/sluicegate/sluicegate/internal/database"
-	"github.com/sluicegate/sluicegate/internal/suggest"
 )
 
 // MaxOrders is how many orders a run may place: all are remembered.
@@ -183,9 +182,8 @@ func listenAddress(text string, insecure bool) error {
 
 func logLevel(text string) (slog.Level, error) {
 	var l slog.Level
-	words := []string{"debug", "info", "warn", "error"}
-	if slices.Contains(words, text) {
-		return l, l.UnmarshalText([]byte(text))
+	if err := address.OneOf("debug", "info", "warn", "error")(text); err != nil {
+		return l, err
 	}
-	return l, fmt.Errorf("must be one of debug, info, warn, error; %s", suggest.Hint(text, words...))
+	return l, l.UnmarshalText([]byte(text))
 }

@@ -125,7 +125,7 @@ func TestEveryProblemIsToldWithItsPlaceAndNoSecret(t *testing.T) {
 		{name: "a zero and a number that is too large", flags: map[string]string{"orders": "0", "seed": "18446744073709551616"},
 			want: []string{"--orders", "--seed"}},
 		{name: "words", flags: map[string]string{"output": "jsn", "log-level": "inf", "insecure-listen": "maybe"},
-			want: []string{`--output: must be one of text, json, did you mean "json"?`, `--log-level: must be one of`, "--insecure-listen: must be true or false"}},
+			want: []string{`--output: must be one of text, json, did you mean "json"?`, `--log-level: must be one of debug, info, warn, error, did you mean "info"?`, "--insecure-listen: must be true or false"}},
 		{name: "URLs from everywhere",
 			flags: map[string]string{"database": "postgre://u:" + canary + "@h/db"},
 			env:   map[string]string{EnvBroker: "memry://u:" + canary + "@", EnvIdempotency: "redis://u:" + canary + "@h/x?pol_size=1"},
