@@ -19,11 +19,16 @@ var ErrDrain = errors.New("handlers were still at work at the drain deadline")
 // a clean stop, ErrDrain where handlers were cut off, and what the router
 // returned where it could not start. A handler of the stack whose subscription
 // ends while the others go on stops all of them likewise, with
-// ErrHandlerStopped; so does a router that somebody else closes. A Stack drains once: after Run has returned, it handles
-// nothing more.
+// ErrHandlerStopped; so does a router that somebody else closes.
+//
+// Where the database answers and tables are missing (see Migrate), the router is
+// not run. A Stack drains once: after Run has returned, it handles nothing more.
 func (s *Stack) Run(ctx context.Context, router *message.Router) error {
 	if router.IsRunning() {
 		return errors.New("run router: it is running already")
+	}
+	if err := s.checkSchema(ctx); err != nil {
+		return err
 	}
 	ended := make(chan error, 1)
 	// Not ctx: Watermill's router cancels the contexts of messages with its own.
