@@ -125,14 +125,17 @@ var toParked = idemstore.Transition{
 // putParked stores a message and moves its inbox record to parked, so that a
 // duplicate does not run. In the sql strength both happen in one transaction.
 // Elsewhere the task comes first: a crash in between lets a duplicate run, which
-// the task then meets. A record that cannot be moved, because the effect is there
+// the task then meets, and a record that cannot be moved, because the effect is there
 // or another delivery is at work, is no reason not to store: the task finds out.
 func (s *Stack) putParked(ctx context.Context, spec park.Spec) (stored bool, err error) {
 	key := idemstore.Key{Handler: spec.Target, ID: spec.Key}
 	if s.inbox != nil {
 		stored, err = s.putInTx(ctx, key, spec)
-		if !errors.Is(err, idemstore.ErrConflict) {
+		switch {
+		case !errors.Is(err, idemstore.ErrConflict):
 			return stored, err
+		case decided(err):
+			return false, nil
 		}
 		return s.table.Add(ctx, spec) //nolint:wrapcheck // by park
 	}
@@ -144,6 +147,18 @@ func (s *Stack) putParked(ctx context.Context, spec park.Spec) (stored bool, err
 			"handler", spec.Target, "error", err)
 	}
 	return stored, nil
+}
+
+// decided reports whether the record says that its message is handled, or was set aside
+// or parked by another delivery: this one is a duplicate. A task of it could be held
+// for longer than the record is kept, or than the task that the record was parked for
+// is there, and would then run.
+func decided(err error) bool {
+	var found *idemstore.StateError
+	if !errors.As(err, &found) {
+		return false
+	}
+	return found.State == idemstore.Done || found.State == idemstore.Dead || found.State == idemstore.Parked
 }
 
 // contended spreads those who race for one row.
