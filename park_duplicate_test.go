@@ -12,10 +12,9 @@ import (
 )
 
 func TestADuplicateThatIsHeldForLongerThanTheRetentionDoesNotRun(t *testing.T) {
-	parking(t, hold(park.GoOn), func(s *shop) {
-		if s.cfg.Store != nil { // only records in our tables tell their state to who parks
-			return
-		}
+	cfg := hold(park.GoOn)
+	cfg.Retention = 5 * time.Minute
+	parking(t, cfg, func(s *shop) {
 		s.fail = func(_ context.Context, msg *message.Message) error {
 			if msg.UUID == "a1" && time.Since(s.begun) < 10*time.Minute {
 				return errors.New("no")
@@ -25,7 +24,7 @@ func TestADuplicateThatIsHeldForLongerThanTheRetentionDoesNotRun(t *testing.T) {
 		for _, id := range []string{"a0", "a1", "a0"} {
 			s.publish(id, "sluicegate_key", "a")
 		}
-		if _, err := s.db.Exec("DELETE FROM sluicegate_inbox WHERE status = 'done'"); err != nil { // Retention is over
+		if _, err := s.db.Exec("DELETE FROM sluicegate_inbox WHERE status = 'done'"); err != nil { // real time tells when Retention is over here
 			s.t.Fatal(err)
 		}
 		s.after(time.Hour)
@@ -37,9 +36,6 @@ func TestADuplicateThatIsHeldForLongerThanTheRetentionDoesNotRun(t *testing.T) {
 
 func TestADuplicateOfWhatWasTakenOutForGoodDoesNotRun(t *testing.T) {
 	parking(t, hold(park.GoOn), func(s *shop) {
-		if s.cfg.Store != nil { // only records in our tables tell their state to who parks
-			return
-		}
 		s.fail = func(_ context.Context, msg *message.Message) error {
 			if time.Since(s.begun) < 10*time.Minute {
 				return errors.New("no")
