@@ -9,11 +9,8 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
-	"github.com/sluicegate/sluicegate/internal/backoff"
 	"github.com/sluicegate/sluicegate/internal/dbtx"
 	"github.com/sluicegate/sluicegate/internal/delivery"
-	"github.com/sluicegate/sluicegate/internal/idemstore"
-	"github.com/sluicegate/sluicegate/internal/schedule"
 	"github.com/sluicegate/sluicegate/middleware/circuit"
 	"github.com/sluicegate/sluicegate/middleware/idempotency"
 	"github.com/sluicegate/sluicegate/middleware/park"
@@ -64,13 +61,16 @@ func (s *Stack) openPark(db *sql.DB) (err error) {
 	if immediate == 0 {
 		immediate = retry.DefaultMaxAttempts
 	}
-	s.parker, err = park.New(s.table, park.Config{
+	cfg := park.Config{
 		Policy: c.Policy, Handlers: c.Handlers, Immediate: max(immediate, 0), Key: key,
 		Retryable: s.cfg.retryable(), Excusable: excusable, Paused: s.paused, Put: s.putParked,
 		Concurrency: c.Concurrency, PollMax: c.PollMax, Lease: s.cfg.parkLease(), Now: c.Now,
 		Observe: s.observe, Logger: s.cfg.Logger,
-	})
-	if err != nil {
+	}
+	if s.inbox == nil {
+		cfg.Decided = s.decided // putParked sees it in the inbox
+	}
+	if s.parker, err = park.New(s.table, cfg); err != nil {
 		return fmt.Errorf("Config.Park: %w", err)
 	}
 	return nil
@@ -113,61 +113,6 @@ func (s *Stack) paused(scope string) bool {
 		}
 	}
 	return false
-}
-
-// toParked is the move of a record whose message is parked. It is kept until the
-// message is handled or set aside, however long that takes.
-var toParked = idemstore.Transition{
-	From: []idemstore.State{idemstore.Absent, idemstore.Released, idemstore.Processing},
-	To:   idemstore.Parked,
-}
-
-// putParked stores a message and moves its inbox record to parked, so that a
-// duplicate does not run. In the sql strength both happen in one transaction.
-// Elsewhere the task comes first: a crash in between lets a duplicate run, which
-// the task then meets. A record that cannot be moved, because the effect is there
-// or another delivery is at work, is no reason not to store: the task finds out.
-func (s *Stack) putParked(ctx context.Context, spec park.Spec) (stored bool, err error) {
-	key := idemstore.Key{Handler: spec.Target, ID: spec.Key}
-	if s.inbox != nil {
-		stored, err = s.putInTx(ctx, key, spec)
-		if !errors.Is(err, idemstore.ErrConflict) {
-			return stored, err
-		}
-		return s.table.Add(ctx, spec) //nolint:wrapcheck // by park
-	}
-	if stored, err = s.table.Add(ctx, spec); err != nil {
-		return false, err //nolint:wrapcheck // by park
-	}
-	if err := s.cfg.Store.Transition(ctx, key, toParked); err != nil && !errors.Is(err, idemstore.ErrConflict) {
-		s.cfg.Logger.Warn("message is parked, but its idempotency record could not be moved; a duplicate would be handled",
-			"handler", spec.Target, "error", err)
-	}
-	return stored, nil
-}
-
-// contended spreads those who race for one row.
-var contended = backoff.Policy{Initial: 5 * time.Millisecond, Max: 100 * time.Millisecond, Multiplier: 2, Jitter: true}
-
-const parkTries = 6
-
-func (s *Stack) putInTx(ctx context.Context, key idemstore.Key, spec park.Spec) (stored bool, err error) {
-	for n := 1; ; n++ {
-		err = s.runner.InTx(ctx, func(ctx context.Context, tx dbtx.Tx) error {
-			if err := s.inbox.TransitionTx(ctx, tx, key, toParked); err != nil {
-				return fmt.Errorf("move inbox record to parked: %w", err)
-			}
-			var err error
-			stored, err = s.table.AddTx(ctx, tx, spec)
-			return err //nolint:wrapcheck // by park
-		})
-		if err == nil || n == parkTries || !errors.Is(err, idemstore.ErrContended) && !errors.Is(err, schedule.ErrContended) {
-			return stored, err //nolint:wrapcheck // by park
-		}
-		if backoff.Wait(ctx, contended.Delay(n)) != nil {
-			return false, err //nolint:wrapcheck // by park
-		}
-	}
 }
 
 // register has the handler's parked messages come in by its chain. A batch lets them

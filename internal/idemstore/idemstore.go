@@ -23,6 +23,7 @@ package idemstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/sluicegate/sluicegate/internal/dbtx"
@@ -130,6 +131,17 @@ var ErrContended = errors.New("lost a race for the record")
 
 // ErrConflict says that a Transition found another state or epoch.
 var ErrConflict = errors.New("record is in another state")
+
+// StateError is an ErrConflict that says which state was found. The stores that keep
+// Rows return it.
+type StateError struct{ State State }
+
+func (e *StateError) Error() string {
+	return fmt.Sprintf("%v: it is %s", ErrConflict, describe(e.State))
+}
+
+// Unwrap returns ErrConflict.
+func (e *StateError) Unwrap() error { return ErrConflict }
 
 // Store keeps the records. Every method is atomic in the store, judges time by
 // the store's own clock, and is safe for concurrent use. An error of the store

@@ -140,7 +140,7 @@ func (r Row) Transition(t Transition, now int64) (Row, error) {
 	r = r.Live(now)
 	switch {
 	case !r.among(t.From):
-		return r, fmt.Errorf("%w: it is %s", ErrConflict, describe(r.State))
+		return r, &StateError{State: r.State}
 	case r.LeaseUntil > now && (r.State == Processing || r.State == Resumed):
 		return r, fmt.Errorf("%w: it is processing and its lease has not ended", ErrConflict)
 	case r.Epoch != t.Epoch:

@@ -112,7 +112,7 @@ func (w *Worker) renew(ctx context.Context, cancel context.CancelCauseFunc, t Ta
 	until = until.Add(w.cfg.Lease)
 	for wait := w.cfg.Lease / 3; backoff.Wait(ctx, wait) == nil; {
 		asked := time.Now()
-		err := w.s.Extend(ctx, t, w.cfg.Lease)
+		err := w.extend(ctx, t, until)
 		wait = w.cfg.Lease / 3
 		switch {
 		case err == nil:
@@ -127,6 +127,19 @@ func (w *Worker) renew(ctx context.Context, cancel context.CancelCauseFunc, t Ta
 		}
 		wait = max(w.cfg.Lease/10, time.Millisecond)
 	}
+}
+
+// extend gives one renewal a third of the lease, and no more than is left of it: a
+// statement that hangs must not hide that the lease has run out. One that has run out
+// already may still be ours.
+func (w *Worker) extend(ctx context.Context, t Task, until time.Time) error {
+	limit := w.cfg.Lease / 3
+	if left := time.Until(until); left > 0 {
+		limit = min(limit, left)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return w.s.Extend(ctx, t, w.cfg.Lease)
 }
 
 // settle settles, trying for as long as a lease lasts: after that the task is due

@@ -34,7 +34,8 @@ type BatchFunc func(ctx context.Context, msgs []*message.Message) error
 // a message at once whose record asks for a decision of its own (another
 // delivery is at work, a former one failed, another payload), that has no key or
 // that was parked and is handled again.
-// A batch that failed is no attempt. A delivery whose context ends while it
+// A batch that failed is no attempt; UUID, metadata, payload slice and context of its
+// messages are then again what they were. A delivery whose context ends while it
 // waits for its turn goes on to the wrapped handler too, which then finds the
 // context over; once its batch is at work, it waits for the result.
 //
@@ -106,6 +107,7 @@ func (b *batcher) handle(next message.HandlerFunc, msg *message.Message) ([]*mes
 		return next(msg) // which says what is wrong
 	}
 	d.SetKey(key.ID)
+	entry := d.Snapshot(msg)
 	m := &member{msg: msg, ctx: msg.Context(), fact: factOf(key, d, msg), result: make(chan outcome, 1)}
 	m.claim = Claim{Key: key, Retention: b.cfg.Retention}
 	if b.cfg.Fingerprint != nil {
@@ -119,6 +121,9 @@ func (b *batcher) handle(next message.HandlerFunc, msg *message.Message) ([]*mes
 		d.Replay()
 		m.fact.Kind = event.Duplicate
 	default:
+		// What the batch has made of it was rolled back with the rest.
+		msg.UUID, msg.Payload, msg.Metadata = entry.UUID, entry.Payload, entry.Metadata()
+		msg.SetContext(m.ctx)
 		return next(msg)
 	}
 	b.cfg.Observe.Emit(m.fact)

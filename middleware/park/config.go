@@ -53,6 +53,11 @@ type Config struct {
 	// its handler depends on is known to be away. It is asked at least every PollMax.
 	// Default: none is.
 	Paused func(scope string) bool
+	// Decided says that a message which is to be held needs no task, because its
+	// idempotency record says that it is handled, set aside or parked: it goes on to the
+	// layers inside, which do not run it. Held, it could outlive the record, and run.
+	// Default: every message is held.
+	Decided func(ctx context.Context, scope, key string) (bool, error)
 	// Put stores a message, in place of Table.Add. An error that is not marked as
 	// permanent has the message go back to the broker.
 	Put func(ctx context.Context, s Spec) (stored bool, err error)

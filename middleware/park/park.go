@@ -121,6 +121,15 @@ func (f *fresh) hold(msg *message.Message) (bool, error) {
 	if err != nil || key == "" {
 		return false, nil //nolint:nilerr // the layer inside that needs a key says so
 	}
+	if f.p.cfg.Decided != nil {
+		decided, err := f.p.cfg.Decided(f.ctx, f.d.Scope(), key)
+		if err != nil {
+			return false, failure.Unavailable(&StoreError{Err: err})
+		}
+		if decided {
+			return false, nil
+		}
+	}
 	f.d.SetKey(key)
 	return true, f.put(state{}, 0, 0, nil)
 }

@@ -59,8 +59,8 @@ func (p *Parker) work(ctx context.Context, t schedule.Task) schedule.Outcome {
 	own := context.WithValue(delivery.With(parked.With(of.with(ctx), &box), d), resumptionKey{}, r)
 	msg.SetContext(own)
 	r.emit(event.Resumed, t.Attempts+1, 0, nil)
+	defer msg.Ack() // who counts messages until they are settled need not wait for this one, also where its chain panics
 	_, err = in.handle(msg)
-	defer msg.Ack() // who counts messages until they are settled need not wait for this one
 	return r.settle(own, err)
 }
 
