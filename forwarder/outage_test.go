@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/sluicegate/sluicegate/forwarder"
 	"github.com/sluicegate/sluicegate/internal/batch"
+	"github.com/sluicegate/sluicegate/internal/failure"
 	"github.com/sluicegate/sluicegate/internal/sqlitetest"
 )
 
@@ -101,5 +103,46 @@ func within(t *testing.T, what string, done func() bool) {
 		if time.Now().After(end) {
 			t.Fatalf("not within its time: %s", what)
 		}
+	}
+}
+
+// picky refuses every message for good, one at a time.
+type picky struct{}
+
+func (picky) Close() error { return nil }
+
+func (picky) Publish(string, ...*message.Message) error {
+	return failure.Permanent(errors.New("no such exchange"))
+}
+
+func TestABrokerThatRefusesMessagesForGoodIsNotAway(t *testing.T) {
+	const all = 8
+	var log records
+	db := sqlitetest.Migrate(t, sqlitetest.Open(t))
+	box, err := forwarder.New(db, forwarder.Config{Logger: log.logger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range all {
+		msg := message.NewMessage(fmt.Sprint(i), nil)
+		forwarder.SetKey(msg, "k")
+		if err := box.Publish(t.Context(), db, "orders", msg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	relay, err := box.NewRelay(picky{}, forwarder.RelayConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- relay.Run(ctx) }()
+	within(t, "all are set aside", func() bool { return relay.Stats().Failed == all })
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if strings.Contains(log.String(), "waits for what is away") {
+		t.Errorf("the relay has taken the broker for away:\n%s", log.String())
 	}
 }
