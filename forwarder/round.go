@@ -178,7 +178,8 @@ func (l *lane) idlePause(leases map[int]lease.Held) pause {
 	default:
 		wait = l.idle.next()
 	}
-	return pause{wait: l.pending(leases, wait), wakeable: true, shared: l.calm && len(l.holds) == 0}
+	glances := l.calm && len(l.holds) == 0 && len(leases) >= manyShards // or it sees nothing of others
+	return pause{wait: l.pending(leases, wait), wakeable: true, shared: glances}
 }
 
 // awayPause is the wait for a broker that is away. New messages do not cut it
