@@ -37,7 +37,7 @@ func TestLanesThatHaveFewShardsEachLookForThemselves(t *testing.T) {
 	go func() { ended <- relay.Run(ctx) }()
 	within(t, "what is free is taken", func() bool { return relay.Stats().Shards == 6 })
 	before := relay.Stats().Rounds
-	time.Sleep(looks * every)
+	rest(looks * every)
 	if n := relay.Stats().Rounds - before; n < 2*looks {
 		t.Errorf("the four lanes have looked %d times in all, each should have about %d times", n, looks)
 	}

@@ -90,16 +90,18 @@ func TestALaneGoesOnAfterMoreHaveFailedThanItHolds(t *testing.T) {
 				}
 			}()
 			within(t, "as many were tried as a lane holds", func() bool { return c.broker.tried.Load() >= mostHeld })
-			time.Sleep(50 * time.Millisecond)
+			rest(50 * time.Millisecond) // some rounds more
 			c.broker.serves.Store(true)
 			within(t, "all were delivered", func() bool { return c.broker.acked.Load() >= all })
 		})
 	}
 }
 
+func rest(d time.Duration) { <-time.After(d) }
+
 func within(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !done(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); !done(); rest(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("not within its time: %s", what)
 		}
