@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"errors"
+	"math"
 	"testing"
 
 	"github.com/IBM/sarama"
@@ -54,5 +55,24 @@ func TestAMessageLargerThanARequestUsuallyIsHasOneOfItsOwn(t *testing.T) {
 	alone.add(p, large)
 	if len(alone.streams) != 1 || large.under != 1 {
 		t.Error("no request takes it, however often it is tried")
+	}
+}
+
+func TestTheNumbersOfAPartitionsRecordsBeginAgainAfterTheHighest(t *testing.T) {
+	orders := place{"orders", 0}
+	p := &producer{sequence: map[place]int32{orders: math.MaxInt32 - 1}}
+	for _, c := range []struct {
+		stored int
+		want   int32
+	}{{1, math.MaxInt32}, {3, 2}} {
+		s := &stream{place: orders, items: make([]item, c.stored), under: c.stored}
+		response := &sarama.ProduceResponse{}
+		response.AddTopicPartition(orders.topic, orders.partition, sarama.ErrNoError)
+		if !p.judge(s, &request{response: response}) {
+			t.Fatal("an acknowledgement was taken for a refusal")
+		}
+		if got := p.sequence[orders]; got != c.want {
+			t.Errorf("the next record has number %d, want %d", got, c.want)
+		}
 	}
 }
