@@ -38,10 +38,21 @@ func (l *lane) follow(res *readResult, held []lease.Held, now time.Time, sweep b
 		l.dropVoid(res, held, sweep)
 	}
 	last := make(map[int]int64, len(held))
+	late := map[int]int64{} // the lowest of each shard
 	for _, m := range res.records {
 		last[m.shard] = max(last[m.shard], m.id)
 		if sweep && m.id <= l.windows[m.shard].floor && l.holds[m.block()] == nil {
 			l.relay.stats.late.Add(1)
+			if low := late[m.shard]; low == 0 || m.id < low {
+				late[m.shard] = m.id
+			}
+		}
+	}
+	// Where all lie below the floor, so may what comes: a database that has lost its
+	// latest transactions, in a failover for one, gives their ids again.
+	for shard, id := range late {
+		if w := l.windows[shard]; last[shard] <= w.floor {
+			w.reset(id)
 		}
 	}
 	for _, h := range held {

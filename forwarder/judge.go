@@ -21,7 +21,7 @@ func (l *lane) judge(ctx context.Context, s *settlement, records []*record, errs
 	troubled := map[block]error{}
 	var order []*record
 	var last error
-	acked := 0
+	acked, final := 0, 0
 	for i, m := range records {
 		err, b := errs[i], m.block()
 		switch _, behind := troubled[b]; {
@@ -30,6 +30,7 @@ func (l *lane) judge(ctx context.Context, s *settlement, records []*record, errs
 			acked++
 		case failure.IsPermanent(err):
 			s.fail(m, err)
+			final++ // an answer, even where those behind it were not tried
 		case behind:
 			// It waits behind the one that failed; the hold keeps the floor down.
 		case errors.Is(err, errNotTried):
@@ -45,7 +46,7 @@ func (l *lane) judge(ctx context.Context, s *settlement, records []*record, errs
 	if ctx.Err() != nil && len(order) > 0 {
 		return // errors while stopping say nothing; the rows are read again by whoever comes next
 	}
-	if last == nil && acked == 0 && len(s.loose) > 0 {
+	if last == nil && acked+final == 0 && len(s.loose) > 0 {
 		last = errors.New("no call of the publisher returned in time")
 	}
 	if last == nil {

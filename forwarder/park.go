@@ -50,7 +50,7 @@ func (l *lane) park(w settleWriter, tx *sql.Tx, parked []parkedRecord) error {
 		for i, m := range some {
 			ids[i], byID[m.id] = m.id, m
 		}
-		rows, err := l.reread(w.ctx, tx, w.outbox, ids)
+		rows, err := l.stored(w.ctx, tx, w.outbox, ids)
 		if err != nil {
 			return fmt.Errorf("read messages to park: %w", err)
 		}
@@ -68,7 +68,7 @@ func (l *lane) park(w settleWriter, tx *sql.Tx, parked []parkedRecord) error {
 	return nil
 }
 
-func (l *lane) reread(ctx context.Context, tx *sql.Tx, table string, ids []int64) (out []*record, err error) {
+func (l *lane) stored(ctx context.Context, tx *sql.Tx, table string, ids []int64) (out []*record, err error) {
 	d := l.relay.outbox.cfg.Dialect
 	columns := recordColumns
 	if d == sqldialect.PostgreSQL {

@@ -30,9 +30,12 @@ func (l *lane) round(ctx context.Context) pause {
 	if len(l.holds) >= r.cfg.BatchSize+spareHolds {
 		if l.away.count > 0 {
 			l.holds.clearAway() // begin again with those that were tried first
+			l.forgetDue(time.Now())
 			return l.awayPause()
 		}
-		return pause{wait: max(l.pending(leases, r.cfg.RetryMax), r.cfg.RetryMin)}
+		if !l.forgetDue(time.Now()) {
+			return pause{wait: max(l.pending(leases, r.cfg.RetryMax), r.cfg.RetryMin)}
+		}
 	}
 	res, err := l.fetch(ctx, held)
 	r.stats.rounds.Add(1)
@@ -102,12 +105,30 @@ func (l *lane) fetch(ctx context.Context, held []lease.Held) (readResult, error)
 func (l *lane) forgetOld(now time.Time) {
 	for b, h := range l.holds {
 		if !h.inFlight && now.Sub(h.until) > 2*l.relay.cfg.Sweep && l.away.count == 0 {
-			if w := l.windows[h.shard]; w != nil {
-				w.reset(h.first)
-			}
-			delete(l.holds, b)
+			l.forget(b, h)
 		}
 	}
+}
+
+// forgetDue makes room where no more holds are allowed, and reports whether it
+// could: those whose time has come would stay until their rows are settled, and
+// so for ever, since nothing is read while there are so many.
+func (l *lane) forgetDue(now time.Time) (some bool) {
+	for b, h := range l.holds {
+		if !h.inFlight && !h.away && !h.until.After(now) {
+			l.forget(b, h)
+			some = true
+		}
+	}
+	return some
+}
+
+// forget drops a hold, whose row is read again as if it had never been.
+func (l *lane) forget(b block, h *hold) {
+	if w := l.windows[h.shard]; w != nil {
+		w.reset(h.first)
+	}
+	delete(l.holds, b)
 }
 
 // deliver publishes and settles what was read.
@@ -157,7 +178,8 @@ func (l *lane) idlePause(leases map[int]lease.Held) pause {
 	default:
 		wait = l.idle.next()
 	}
-	return pause{wait: l.pending(leases, wait), wakeable: true, shared: l.calm && len(l.holds) == 0}
+	glances := l.calm && len(l.holds) == 0 && len(leases) >= manyShards // or it sees nothing of others
+	return pause{wait: l.pending(leases, wait), wakeable: true, shared: glances}
 }
 
 // awayPause is the wait for a broker that is away. New messages do not cut it

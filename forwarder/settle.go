@@ -202,18 +202,27 @@ func (l *lane) resolve(m *record) {
 // unsettled makes sure that everything is read again.
 func (l *lane) unsettled(s *settlement) {
 	for _, m := range s.delivered {
-		l.windows[m.shard].reset(m.id)
+		l.reread(m)
 	}
 	for _, m := range s.failed {
-		l.windows[m.shard].reset(m.id)
+		l.reread(m.record)
 	}
 	for _, m := range s.parked {
-		l.windows[m.shard].reset(m.id)
+		l.reread(m.record)
 	}
 	for _, list := range [][]*record{s.expired, s.refused} {
 		for _, m := range list {
-			l.windows[m.shard].reset(m.id)
+			l.reread(m)
 		}
+	}
+}
+
+// reread has m read again. Where its call of the publisher had come back late, no
+// other answer will end the hold, which outlives a lease that nobody else takes.
+func (l *lane) reread(m *record) {
+	l.windows[m.shard].reset(m.id)
+	if h := l.holds[m.block()]; h != nil {
+		h.inFlight = false
 	}
 }
 

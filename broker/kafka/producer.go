@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -176,13 +177,19 @@ func (p *producer) judge(s *stream, r *request) (settled bool) {
 		}
 	}
 	if err == nil { // stored now, or by an earlier request whose answer was lost
-		p.sequence[s.place] += int32(s.under) //nolint:gosec // bounded by the size of a request
+		p.sequence[s.place] = following(p.sequence[s.place], s.under)
 		s.advance()
 		return true
 	}
 	s.unsure = s.unsure || r.err != nil || !stateless(err)
 	p.trouble(s, err)
 	return s.failed != nil
+}
+
+// following returns the number that is n after sequence. Kafka counts on from 0
+// after the highest one, and refuses a negative one as an invalid record.
+func following(sequence int32, n int) int32 {
+	return int32((int64(sequence) + int64(n)) & math.MaxInt32)
 }
 
 // trouble notes an error: a failure, or the reason for another try.

@@ -27,13 +27,18 @@ func (p *producer) streams(items []item, results []error) []*stream {
 	var out []*stream
 	known := map[place]*stream{}
 	counts := map[string]int32{}
+	unknown := map[string]error{} // asked for once: none may go behind one that cannot
 	anywhere := rand.Uint32()
 	for _, it := range items {
+		if err := unknown[it.topic]; err != nil {
+			results[it.index] = err
+			continue
+		}
 		n, ok := counts[it.topic]
 		if !ok {
 			partitions, err := p.client.Partitions(it.topic)
 			if err != nil {
-				results[it.index] = err
+				unknown[it.topic], results[it.index] = err, err
 				continue
 			}
 			n = int32(len(partitions)) //nolint:gosec // a topic has far fewer
@@ -92,11 +97,15 @@ func (r *request) add(p *producer, s *stream) {
 			Timeout: int32(p.config.Producer.Timeout / time.Millisecond), //nolint:gosec // ten seconds
 		}
 	}
+	left := maxRequestBytes - r.bytes
+	if len(r.streams) == 0 {
+		left = max(left, s.items[0].size) // or no request would ever take it
+	}
 	if s.under > 0 {
 		for _, it := range s.items[:s.under] {
 			r.bytes += it.size
 		}
-	} else if s.under = p.batch(s.items, maxRequestBytes-r.bytes, &r.bytes); s.under == 0 {
+	} else if s.under = p.batch(s.items, left, &r.bytes); s.under == 0 {
 		return // the next wave takes it
 	}
 	r.streams = append(r.streams, s)

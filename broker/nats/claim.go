@@ -155,8 +155,8 @@ func (c *claim) hold(m *nats.Msg, p position) *item {
 		i.reply = m.Reply
 		return nil
 	}
-	if c.ackedBefore(p.sequence) {
-		c.sendAck(p.sequence, m.Reply)
+	if c.ackedBefore(p) {
+		c.sendAck(p, m.Reply)
 		return nil
 	}
 	i := &item{msg: m, position: p, reply: m.Reply, fresh: true}

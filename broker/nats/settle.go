@@ -32,11 +32,11 @@ func (c *claim) ack(i *item) {
 	delete(c.held, i.position.sequence)
 	reply := i.reply
 	c.mu.Unlock()
-	c.sendAck(i.position.sequence, reply)
+	c.sendAck(i.position, reply)
 	c.ask(time.Now())
 }
 
-func (c *claim) sendAck(sequence uint64, reply string) {
+func (c *claim) sendAck(p position, reply string) {
 	var err error
 	if c.ackSync {
 		ctx, cancel := context.WithTimeout(context.Background(), c.consumer.ackWait)
@@ -48,21 +48,22 @@ func (c *claim) sendAck(sequence uint64, reply string) {
 	if err == nil {
 		return
 	}
-	c.logger.Debug("nats ack not sent", "sequence", sequence, "err", err)
+	c.logger.Debug("nats ack not sent", "sequence", p.sequence, "err", err)
 	c.subscription.mu.Lock()
 	defer c.subscription.mu.Unlock()
 	if len(c.unsent) < maxUnsent {
-		c.unsent[sequence] = struct{}{}
+		c.unsent[p] = struct{}{}
 	}
 }
 
 // ackedBefore reports whether the message was acked while that could not be
-// told to the server.
-func (s *subscription) ackedBefore(sequence uint64) bool {
+// told to the server. Another message has its sequence where the stream was made
+// again meanwhile, as one in memory is when the server restarts.
+func (s *subscription) ackedBefore(p position) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, acked := s.unsent[sequence]
-	delete(s.unsent, sequence)
+	_, acked := s.unsent[p]
+	delete(s.unsent, p)
 	return acked
 }
 

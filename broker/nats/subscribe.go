@@ -23,7 +23,7 @@ func (d *driver) Subscribe(ctx context.Context, topic, group string) (<-chan *me
 	s := &subscription{
 		driver: d, topic: topic, group: group, out: out,
 		logger: d.logger.With("topic", topic, "group", group),
-		unsent: map[uint64]struct{}{},
+		unsent: map[position]struct{}{},
 	}
 	go func() {
 		defer close(out)
@@ -39,7 +39,7 @@ type subscription struct {
 	logger       *slog.Logger
 
 	mu     sync.Mutex
-	unsent map[uint64]struct{} // acked while the connection was down
+	unsent map[position]struct{} // acked while the connection was down
 }
 
 var (

@@ -26,6 +26,11 @@ func Up(ctx context.Context, db *sql.DB, d sqldialect.Dialect, n sqldialect.Name
 		return 0, fmt.Errorf("connect for migrations: %w", err)
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
+	if d == sqldialect.SQLite {
+		// modernc.org/sqlite can leave a transaction behind where a statement in
+		// it is interrupted, and there is no network to wait for.
+		ctx = context.WithoutCancel(ctx)
+	}
 	unlock, err := lock(ctx, conn, d, n)
 	if err != nil {
 		return 0, fmt.Errorf("lock for migrations: %w", err)
@@ -99,7 +104,8 @@ func lock(ctx context.Context, conn *sql.Conn, d sqldialect.Dialect, n sqldialec
 	if d == sqldialect.MySQL {
 		return lockMySQL(ctx, conn, n)
 	}
-	begin := "BEGIN"
+	// Whatever the server's default is: the version is read after the wait for the lock.
+	begin := "BEGIN ISOLATION LEVEL READ COMMITTED"
 	if d == sqldialect.SQLite {
 		begin = "BEGIN IMMEDIATE"
 	}
@@ -107,14 +113,17 @@ func lock(ctx context.Context, conn *sql.Conn, d sqldialect.Dialect, n sqldialec
 		return nil, err
 	}
 	end := func(err error) error {
-		if err != nil {
-			_, rbErr := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
-			return errors.Join(err, rbErr)
+		if err == nil {
+			if _, err = conn.ExecContext(ctx, "COMMIT"); err != nil {
+				err = fmt.Errorf("commit migrations: %w", err)
+			}
 		}
-		if _, err := conn.ExecContext(ctx, "COMMIT"); err != nil {
-			return fmt.Errorf("commit migrations: %w", err)
+		if err == nil {
+			return nil
 		}
-		return nil
+		// The connection goes back to the pool, where a transaction would stay open.
+		_, rbErr := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+		return errors.Join(err, rbErr)
 	}
 	if d == sqldialect.SQLite {
 		return end, nil
