@@ -99,3 +99,21 @@ func TestMuchThatIsDueForAChannelThatHangsDelaysNoOther(t *testing.T) {
 		}
 	})
 }
+
+func TestAnAlertOfATimeThatCannotBeWrittenIsNotLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &sender{}
+		n, stop := start(t, c, alert.Config{State: shared(t)})
+		early, late := urgent("early"), urgent("late")
+		early.At, late.At = time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)
+		n.Emit(early)
+		n.Emit(urgent("down"))
+		n.Emit(late)
+		pause(t, time.Minute)
+		told := c.told()
+		stop()
+		if len(told) != 3 {
+			t.Errorf("told %q", told)
+		}
+	})
+}
