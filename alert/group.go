@@ -58,9 +58,27 @@ type outlet struct {
 	Deferred  bool      `json:"deferred,omitempty"` // held back by a limit
 	Failing   bool      `json:"failing,omitempty"`  // the fallback is used
 	Attempts  int       `json:"attempts,omitempty"` // that failed, in a row
+	Offer     offer     `json:"offer,omitzero"`     // what was offered last, and is not told yet
 	// Lease is who sends at the moment. Only who holds it may say how that ended.
 	Lease      string    `json:"lease,omitempty"`
 	LeaseUntil time.Time `json:"lease_until,omitzero"`
+}
+
+// offer is what makes a notification another one than the one that was offered
+// before.
+type offer struct {
+	At     time.Time `json:"at"` // when it was decided
+	Count  int64     `json:"count"`
+	Firing []string  `json:"firing,omitempty"`
+}
+
+// decided is when what is to be told was decided: what is offered again, after a
+// failure or by another replica, is known again by its time.
+func (o *outlet) decided(count int64, firing []string, now time.Time) time.Time {
+	if o.Offer.At.IsZero() || o.Offer.Count != count || !slices.Equal(o.Offer.Firing, firing) {
+		o.Offer = offer{At: now, Count: count, Firing: firing}
+	}
+	return o.Offer.At
 }
 
 // merge takes in an occurrence that came by now, and reports how many of it were
@@ -131,7 +149,7 @@ func (p *plan) begin(g *group, now time.Time) {
 	}
 	*g = group{Members: map[string]*member{}, Begun: now, Flaps: flaps, Outlet: g.Outlet}
 	for _, o := range g.Outlet {
-		o.Count, o.Attempts, o.Failing, o.Deferred, o.NotBefore = 0, 0, false, false, time.Time{}
+		o.Count, o.Attempts, o.Failing, o.Deferred, o.NotBefore, o.Offer = 0, 0, false, false, time.Time{}, offer{}
 	}
 }
 

@@ -33,6 +33,7 @@ type lane struct {
 	mu      sync.Mutex
 	queue   []item
 	waiting map[item]bool // in the queue, with whether it was held back before
+	taken   int           // out of the queue, and not done with
 	beats   []State       // a heartbeat is due
 }
 
@@ -77,9 +78,22 @@ func (l *lane) take() (deferred, fresh []item, beats []State) {
 		}
 	}
 	beats = l.beats
-	l.queue, l.beats = nil, nil
+	l.queue, l.beats, l.taken = nil, nil, len(l.queue)
 	clear(l.waiting)
 	return deferred, fresh, beats
+}
+
+// hand is how many groups the lane has at hand, which stay due until they are told.
+func (l *lane) hand() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.queue) + l.taken
+}
+
+func (l *lane) done() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.taken = 0
 }
 
 func (l *lane) run(ctx context.Context) {
@@ -99,6 +113,7 @@ func (l *lane) run(ctx context.Context) {
 // it should. With force it does so before the time: there is no later.
 func (l *lane) work(ctx context.Context, force bool) bool {
 	deferred, fresh, beats := l.take()
+	defer l.done()
 	var errs []error
 	for _, s := range beats {
 		if ctx.Err() == nil {
@@ -181,7 +196,7 @@ func (l *lane) claim(ctx context.Context, it item, force bool) (j *job, err erro
 			return true
 		}
 		j = &job{item: it, token: token, firing: firing, severity: g.Severity, count: g.Count, began: g.Begun}
-		j.note = l.n.plan.notification(g, it.id, l.channel, firing, now, why)
+		j.note = l.n.plan.notification(g, it.id, l.channel, firing, o.decided(g.Count, firing, now), why)
 		o.Lease, o.LeaseUntil = token, now.Add(l.n.lease())
 		return true
 	})

@@ -135,7 +135,8 @@ func latest(a, b time.Time) time.Time {
 
 // occurrenceOf prepares a, which came now.
 func (p *plan) occurrenceOf(a Alert, now time.Time) *occurrence {
-	if a.At.IsZero() {
+	// Beyond these years a document cannot be written, or not read again.
+	if year := a.At.UTC().Year(); a.At.IsZero() || year < 1 || year > 9998 {
 		a.At = now
 	}
 	if a.Severity != Info && a.Severity != Critical {

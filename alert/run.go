@@ -14,7 +14,7 @@ const (
 	flushEvery = time.Second
 	// patience is how long the state may fail before this replica decides alone.
 	patience = 10 * time.Second
-	// agendaLimit is how many rows are looked at in one go.
+	// agendaLimit is how many more rows are looked at in one go.
 	agendaLimit = 500
 )
 
@@ -94,7 +94,11 @@ func (n *Notifier) states() []State {
 // dispatch gives what is due to the lanes, and returns how long until the next is;
 // 0: nobody knows.
 func (n *Notifier) dispatch(ctx context.Context, s State) (time.Duration, error) {
-	agenda, err := s.Agenda(ctx, agendaLimit)
+	limit := agendaLimit // beyond what a lane has at hand, or one that hangs would hide the rest
+	for _, l := range n.lanes {
+		limit += l.hand()
+	}
+	agenda, err := s.Agenda(ctx, limit)
 	if err != nil {
 		return 0, fmt.Errorf("read what alerts are due: %w", err)
 	}

@@ -247,7 +247,7 @@ func (e *Engine) read(ctx context.Context, r Rule) (value float64, err error) {
 	switch {
 	case err != nil:
 		return 0, fmt.Errorf("read gauge: %w", err)
-	case math.IsNaN(value):
+	case math.IsNaN(value), r.Growth > 0 && math.IsInf(value, 0):
 		return 0, errors.New("read gauge: the value is not a number")
 	}
 	return value, nil

@@ -123,6 +123,18 @@ func TestGrowthIsWhatCameWithinTheTimeAndAResetIsNoFall(t *testing.T) {
 	})
 }
 
+// What has grown without end once would never be a number again.
+func TestAnInfiniteValueDoesNotEndTheGrowth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newTarget()
+		watch(t, g, 5*time.Minute, rule.Config{}, rule.Rule{
+			Name: "letters", High: 10, Growth: 90 * time.Second,
+			Gauge: values(1000, math.Inf(1), 1000, 1000, 1010),
+		})
+		g.want(t, "letters true at 1m0s", "letters false at 2m30s")
+	})
+}
+
 func TestAGaugeThatFailsChangesNothingAndIsToldOfInTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newTarget()

@@ -128,7 +128,7 @@ func (c *Channel) Send(ctx context.Context, n alert.Notification) error {
 		return err
 	}
 	if strings.TrimSpace(string(answer.Body)) != "ok" {
-		return c.http.Failed("the answer is not ok: " + httpsend.Excerpt(answer.Body))
+		return c.http.Failed("the answer is not ok: " + c.http.Excerpt(answer.Body))
 	}
 	return nil
 }

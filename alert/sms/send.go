@@ -73,7 +73,7 @@ func (c *Channel) sendTo(ctx context.Context, r request) error {
 		return err
 	}
 	if c.cfg.Accept != "" && !bytes.Contains(answer.Body, []byte(c.cfg.Accept)) {
-		return c.http.Failed("the answer does not contain Config.Accept: " + httpsend.Excerpt(answer.Body))
+		return c.http.Failed("the answer does not contain Config.Accept: " + c.http.Excerpt(answer.Body))
 	}
 	return nil
 }

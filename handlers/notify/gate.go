@@ -86,6 +86,9 @@ func (g *gates) enter(ctx context.Context, target, uid string, o options) (p *pa
 	}
 	at.running++
 	p.counted = true
+	if p.waited {
+		now = g.now() // a rate by the time at which it came would let two begin together
+	}
 	if o.Rate > 0 {
 		begin := at.next
 		if begin.Before(now) {

@@ -202,19 +202,22 @@ func (p *pass) prune(ctx context.Context) error {
 		if err != nil || len(entities) == 0 {
 			return err
 		}
+		removed := 0
 		err = p.s.table.InTx(ctx, func(ctx context.Context, tx dbtx.Tx) error {
+			removed = 0 // it may begin again
 			for _, e := range entities {
 				n, err := p.s.table.Exec(ctx, tx, "DELETE FROM {object} WHERE sync_name = ? AND entity = ? AND status = 'removed'", p.s.cfg.Name, e)
 				if err != nil {
 					return fmt.Errorf("remove tombstone: %w", err)
 				}
-				p.report.Tombstones += int(n)
+				removed += int(n)
 			}
 			return nil
 		})
 		if err != nil {
 			return err
 		}
+		p.report.Tombstones += removed
 	}
 }
 

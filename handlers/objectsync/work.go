@@ -115,6 +115,7 @@ func (s *Syncer) settle(ctx context.Context, t schedule.Task, r *run, v *verdict
 	for n := 1; ; n++ {
 		settled := *v
 		err := s.table.InTx(ctx, func(ctx context.Context, tx dbtx.Tx) error {
+			settled = *v // it may begin again
 			current, err := s.table.settle(ctx, tx, r, &settled)
 			if err != nil {
 				return fmt.Errorf("write record: %w", err)

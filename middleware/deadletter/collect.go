@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -83,12 +84,12 @@ func letterOf(msg *message.Message, cfg CollectConfig) Letter {
 		l.Key = m.Metadata.Get(header.IdempotencyKey)
 	}
 	// What cannot be read stays where it was.
-	if at, err := time.Parse(time.RFC3339Nano, rest.Get(MetadataAt)); err == nil && at.Year() >= 1970 {
+	if at, err := time.Parse(time.RFC3339Nano, rest.Get(MetadataAt)); err == nil && inEra(at) {
 		l.At = at
 		delete(rest, MetadataAt)
 	}
 	if text := rest.Get(MetadataAttempts); text != "" {
-		if err := json.Unmarshal([]byte(text), &l.Attempts); err == nil {
+		if err := json.Unmarshal([]byte(text), &l.Attempts); err == nil && !slices.ContainsFunc(l.Attempts, outOfRange) {
 			delete(rest, MetadataAttempts)
 		} else {
 			l.Attempts = nil

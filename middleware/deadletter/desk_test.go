@@ -2,7 +2,9 @@ package deadletter_test
 
 import (
 	"context"
+	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,6 +63,47 @@ func TestARedriveKeepsToItsRate(t *testing.T) {
 			if within > 10 {
 				t.Fatalf("%d within a second of %v", within, at.Sub(start))
 			}
+		}
+		_ = db.Close() // its goroutine belongs to the bubble
+	})
+}
+
+func TestARedriveThatWaitsForItsRateIsCancelledAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := migrated(t)
+		store, err := deadletter.SQL(db, deadletter.SQLConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			if err := store.Put(t.Context(), letter()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tasks := &shelfOfTasks{}
+		desk, err := deadletter.NewDesk(store, tasks, deadletter.DeskConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		var once sync.Once
+		cancelled := make(chan error, 1)
+		r, err := desk.Redrive(t.Context(), deadletter.RedriveRequest{
+			Selection: deadletter.Selection{Filter: &deadletter.Filter{}}, By: "ann", Rate: 1.0 / 3600,
+			Progress: func(r deadletter.Result) {
+				once.Do(func() { // somebody else, while it waits
+					time.AfterFunc(10*time.Minute, func() { cancelled <- desk.Cancel(context.WithoutCancel(t.Context()), r.ID) })
+				})
+			},
+		})
+		if err := <-cancelled; err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(start); !errors.Is(err, deadletter.ErrCancelled) || r.State != deadletter.Cancelled || took > 11*time.Minute {
+			t.Errorf("%v after %v: %+v", err, took, r)
+		}
+		if r.Done != 1 || len(tasks.at) != 1 {
+			t.Errorf("%d letters, %d handed over", r.Done, len(tasks.at))
 		}
 		_ = db.Close() // its goroutine belongs to the bubble
 	})

@@ -10,12 +10,14 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/sluicegate/sluicegate/internal/header"
+	"github.com/sluicegate/sluicegate/internal/text"
 )
 
 // version is that of the lines which Export writes.
@@ -98,8 +100,16 @@ func decodeLine(b []byte) (Letter, error) {
 	if len(in.Ref) > 64 {
 		bad("ref: %d bytes are more than 64", len(in.Ref))
 	}
-	if year := in.At.Year(); year < 1970 || year > 9999 {
-		bad("dead_at: use a time from 1970 on")
+	if text.Clean(in.Ref) != in.Ref {
+		bad("ref: is not valid UTF-8 without NUL")
+	}
+	if !inEra(in.At) {
+		bad("dead_at: use a time from 1970 on, and before 10000")
+	}
+	for i, a := range in.Attempts {
+		if outOfRange(a) {
+			bad("attempts[%d].number: %d is not within 0 and %d", i, a.Number, math.MaxInt32)
+		}
 	}
 	if in.Epoch < 0 {
 		bad("epoch: %d is negative", in.Epoch)
@@ -120,6 +130,15 @@ func decodeLine(b []byte) (Letter, error) {
 		l.Ref = contentRef(l)
 	}
 	return l, errors.Join(errs...)
+}
+
+// outOfRange reports whether the number of an attempt is none that is stored.
+func outOfRange(a Attempt) bool { return a.Number < 0 || a.Number > math.MaxInt32 }
+
+// inEra reports whether a time can be written as it is stored, in UTC.
+func inEra(t time.Time) bool {
+	year := t.UTC().Year()
+	return year >= 1970 && year <= 9999
 }
 
 // contentRef names a letter by what is in it, so that the same one that comes

@@ -179,7 +179,7 @@ func (r *redrive) size() int {
 func (r *redrive) batch(ctx context.Context, ids []int64) error {
 	if r.req.Rate > 0 {
 		due := time.Duration(float64(r.begun) / r.req.Rate * float64(time.Second))
-		if err := backoff.Wait(ctx, due-time.Since(r.start)); err != nil {
+		if err := r.wait(ctx, r.start.Add(due)); err != nil {
 			return err
 		}
 	}
@@ -201,6 +201,23 @@ func (r *redrive) batch(ctx context.Context, ids []int64) error {
 		r.req.Progress(r.result)
 	}
 	return r.desk.report(ctx, r.result.Action)
+}
+
+// lookEvery is how often a redrive that waits for its rate looks whether it was
+// cancelled, and says that it is alive.
+const lookEvery = time.Second
+
+// wait waits until the next letters are due: for a day, where the rate is low.
+func (r *redrive) wait(ctx context.Context, due time.Time) error {
+	for left := time.Until(due); left > 0; left = time.Until(due) {
+		if err := backoff.Wait(ctx, min(left, lookEvery)); err != nil {
+			return err
+		}
+		if err := r.desk.report(ctx, r.result.Action); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *redrive) done(l Letter) {

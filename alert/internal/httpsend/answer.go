@@ -39,11 +39,11 @@ type Codes struct {
 func (c *Client) Judge(body []byte, codes Codes) error {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(body, &members); err != nil {
-		return c.Failed("the answer is no JSON: " + Excerpt(body))
+		return c.Failed("the answer is no JSON: " + c.Excerpt(body))
 	}
 	var given *int64 // null must not pass for 0
 	if err := json.Unmarshal(members[codes.Code], &given); err != nil || given == nil {
-		return c.Failed("the answer has no number " + codes.Code + ": " + Excerpt(body))
+		return c.Failed("the answer has no number " + codes.Code + ": " + c.Excerpt(body))
 	}
 	code := *given
 	if code == 0 {
@@ -53,7 +53,7 @@ func (c *Client) Judge(body []byte, codes Codes) error {
 	if err := json.Unmarshal(members[codes.Text], &reason); err != nil {
 		reason = "" // the code says enough
 	}
-	what := fmt.Sprintf("%s %d: %s", codes.Code, code, Excerpt([]byte(reason)))
+	what := fmt.Sprintf("%s %d: %s", codes.Code, code, c.Excerpt([]byte(reason)))
 	if wait, ok := codes.Limited[code]; ok {
 		return c.Limited(what, wait)
 	}

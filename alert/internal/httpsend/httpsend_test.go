@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -71,6 +72,23 @@ func TestStatusesSayWhatToDoNext(t *testing.T) {
 		}
 		if status >= 400 && !strings.Contains(err.Error(), fmt.Sprintf("HTTP %d: the reason is this", status)) {
 			t.Errorf("%d: %v", status, err)
+		}
+	}
+}
+
+// What is shown of an answer ends somewhere, which must not be within a secret.
+func TestASecretIsTakenOutBeforeAnAnswerIsShortened(t *testing.T) {
+	for before := 150; before < 1010; before++ {
+		answer := strings.Repeat("x ", before/2) + strings.Repeat(" ", before) + secret
+		base, _ := alerttest.Capture(t, alerttest.Answer{Status: http.StatusBadRequest, Body: answer})
+		c := client(t, base, httpsend.Config{Secrets: []string{secret}})
+		_, failed := c.Do(t.Context(), httpsend.Request{Body: []byte("{}")})
+		judged := c.Judge([]byte(`{"code":1,"msg":`+strconv.Quote(answer)+`}`), httpsend.Codes{Code: "code", Text: "msg"})
+		garbled := c.Judge([]byte(answer), httpsend.Codes{})
+		for _, err := range []error{failed, judged, garbled} {
+			if err == nil || strings.Contains(err.Error(), secret[:5]) {
+				t.Fatalf("%d before: %v", before, err)
+			}
 		}
 	}
 }

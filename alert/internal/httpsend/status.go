@@ -21,7 +21,7 @@ const (
 func (c *Client) status(resp *http.Response, body []byte) error {
 	code := resp.StatusCode
 	what := fmt.Sprintf("HTTP %d", code)
-	if reason := Excerpt(body); reason != "" {
+	if reason := c.Excerpt(body); reason != "" {
 		what += ": " + reason
 	}
 	switch code {
@@ -63,10 +63,12 @@ func (c *Client) retryAfter(h http.Header, def time.Duration) time.Duration {
 	return def
 }
 
-// Excerpt is the beginning of what a service answered, on one line.
-func Excerpt(body []byte) string {
-	if len(body) > 1000 {
-		body = body[:1000]
+// Excerpt is the beginning of what a service answered, on one line. Secrets are
+// taken out first: of one that is cut off, nobody would find the rest.
+func (c *Client) Excerpt(body []byte) string {
+	answer := c.scrub.Text(string(body))
+	if len(answer) > 1000 {
+		answer = answer[:1000]
 	}
-	return text.Short(strings.Join(strings.Fields(text.Clean(string(body))), " "), 200)
+	return text.Short(strings.Join(strings.Fields(text.Clean(answer)), " "), 200)
 }

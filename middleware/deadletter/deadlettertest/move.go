@@ -22,6 +22,7 @@ var moveCases = map[string]func(*fixture){
 	"an export ends though letters come in all the while":                      exportEnds,
 	"a line that cannot be used is named, and a file with one is not imported": badLines,
 	"the letters of a topic are collected with all their metadata, each once":  collects,
+	"attempts on a topic that no letter can have stay with the message":        collectsOdd,
 	"a letter that cannot be collected is nacked, and comes again":             nacks,
 }
 
@@ -170,6 +171,8 @@ func badLines(f *fixture) {
 	for field, line := range map[string]string{
 		"v:": `{"v":2,"dead_at":"2026-01-02T03:04:05Z"}`, "status:": `{"v":1,"status":"lost","dead_at":"2026-01-02T03:04:05Z"}`, "dead_at:": `{"v":1}`,
 		"metadata:": `{"v":1,"metadata":[],"dead_at":"2026-01-02T03:04:05Z"}`, `"unknown"`: `{"v":1,"unknown":1}`, "EOF": `{"v":1`, "more": `{"v":1} {}`,
+		"ref: is not": `{"v":1,"ref":"a\u0000b","dead_at":"2026-01-02T03:04:05Z"}`, "attempts": `{"v":1,"attempts":[{"number":5000000000}],"dead_at":"2026-01-02T03:04:05Z"}`,
+		"dead_at: use a time": `{"v":1,"dead_at":"1970-01-01T00:00:00+14:00"}`, "dead_at: use a time from": `{"v":1,"dead_at":"9999-12-31T23:59:59-14:00"}`,
 		"epoch": `{"v":1,"epoch":-1,"dead_at":"2026-01-02T03:04:05Z"}`, "ref": `{"v":1,"ref":"` + strings.Repeat("x", 65) + `","dead_at":"2026-01-02T03:04:05Z"}`,
 	} {
 		_, err := f.desk.Import(f.Context(), deadletter.ImportRequest{From: strings.NewReader(good + line), By: "ann"})
@@ -260,6 +263,18 @@ func collects(f *fixture) {
 	}
 	if err := f.store.Collect(f.Context(), nil, "", cfg); !errors.Is(err, deadletter.ErrInvalid) {
 		f.Error(err)
+	}
+}
+
+// Attempts that no column holds would have the message come again for ever.
+func collectsOdd(f *fixture) {
+	const attempts = `[{"number":5000000000}]`
+	odd := message.NewMessage("odd", nil)
+	odd.Metadata = message.Metadata{deadletter.MetadataAttempts: attempts}
+	sub := &topic{messages: []*message.Message{odd}, tries: 1}
+	f.must(f.store.Collect(f.Context(), sub, "dead", deadletter.CollectConfig{}))
+	if list := f.list(deadletter.Filter{}); sub.nacks != 0 || len(list) != 1 || list[0].Message.Metadata.Get(deadletter.MetadataAttempts) != attempts {
+		f.Errorf("%d nacks, %+v", sub.nacks, list)
 	}
 }
 
