@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -30,10 +31,14 @@ func TestADatabaseWithoutTheTablesIsRefusedBeforeAMessageIsTaken(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := newRouter(t)
-			if err := s.HandleMessage(r, "stock", "orders", make(handed), "", func(*message.Message) ([]*message.Message, error) { return nil, nil }); err != nil {
+			sub := make(handed)
+			if err := s.HandleMessage(r, "stock", "orders", sub, "", func(*message.Message) ([]*message.Message, error) { return nil, nil }); err != nil {
 				t.Fatal(err)
 			}
-			err = s.Run(t.Context(), r)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // for a Run that goes on
+			defer cancel()
+			context.AfterFunc(ctx, func() { close(sub) })
+			err = s.Run(ctx, r)
 			if !errors.Is(err, schema.ErrOutdated) || !strings.Contains(err.Error(), "run the migrations") || r.IsRunning() {
 				t.Errorf("%v, running: %v", err, r.IsRunning())
 			}
@@ -73,7 +78,11 @@ func TestADatabaseThatIsAwayOrNotNeededIsNoReasonNotToStart(t *testing.T) {
 			ctx, stop := context.WithCancel(t.Context())
 			ended := make(chan error, 1)
 			go func() { ended <- s.Run(ctx, r) }()
-			<-r.Running()
+			select {
+			case <-r.Running():
+			case err := <-ended:
+				t.Fatal(err)
+			}
 			stop()
 			close(sub)
 			if err := <-ended; err != nil {

@@ -2,10 +2,11 @@ package sluicegatetest
 
 import (
 	"database/sql"
-	"net/url"
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"github.com/sluicegate/sluicegate/internal/sqlopen"
 )
 
 // driverName is what modernc.org/sqlite registers, and glebarez/go-sqlite too: two that
@@ -20,9 +21,7 @@ func openSQLite(tb testing.TB) *sql.DB {
 	if !slices.Contains(sql.Drivers(), driverName) {
 		tb.Fatalf("sluicegatetest: no driver %q is linked: add import _ %q to the test, or set Config.DB", driverName, "modernc.org/sqlite")
 	}
-	// Subtests of one name have folders such as "Test#01", which a URL would end at.
-	path := (&url.URL{Path: filepath.ToSlash(filepath.Join(tb.TempDir(), "test.db"))}).EscapedPath()
-	db, err := sql.Open(driverName, "file:"+path+dsn)
+	db, err := sql.Open(driverName, sqlopen.File(filepath.Join(tb.TempDir(), "test.db"))+dsn)
 	if err != nil {
 		tb.Fatalf("sluicegatetest: open SQLite: %v", err)
 	}

@@ -4,7 +4,6 @@ package sqlitetest
 
 import (
 	"database/sql"
-	"net/url"
 	"path/filepath"
 	"testing"
 
@@ -12,6 +11,7 @@ import (
 
 	"github.com/sluicegate/sluicegate/internal/schema"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/internal/sqlopen"
 )
 
 // Open returns an empty database, closed at the end of tb. A commit is safe from a
@@ -38,9 +38,7 @@ func Migrate(tb testing.TB, db *sql.DB) *sql.DB {
 
 func open(tb testing.TB, synchronous string) *sql.DB {
 	tb.Helper()
-	// Subtests of one name have folders such as "Test#01", which a URL would end at.
-	path := (&url.URL{Path: filepath.ToSlash(filepath.Join(tb.TempDir(), "x.db"))}).EscapedPath()
-	db, err := sql.Open("sqlite", "file:"+path+
+	db, err := sql.Open("sqlite", sqlopen.File(filepath.Join(tb.TempDir(), "x.db"))+
 		"?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=synchronous("+synchronous+")")
 	if err != nil {
 		tb.Fatal(err)

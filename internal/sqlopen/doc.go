@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -35,6 +36,13 @@ func Or(v, fallback string) string {
 		return fallback
 	}
 	return v
+}
+
+// File is the beginning of a data source name for SQLite, up to the ?, for a file
+// whose path may hold what means something in a URL: the folder of a test's second
+// subtest of one name ends in "#01".
+func File(path string) string {
+	return "file:" + strings.NewReplacer("%", "%25", "?", "%3F", "#", "%23").Replace(filepath.ToSlash(path))
 }
 
 // Duration reads v, which was checked before, or returns fallback.

@@ -2,6 +2,7 @@ package deadletter_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"strings"
 	"sync"
@@ -26,24 +27,31 @@ func (s *shelfOfTasks) AddTx(context.Context, dbtx.Executor, schedule.Spec) (boo
 	return true, nil
 }
 
+// stockedDesk is a desk over so many letters. Whoever closes db in a bubble ends its goroutine there.
+func stockedDesk(t *testing.T, letters int) (*sql.DB, *deadletter.Desk, *shelfOfTasks) {
+	t.Helper()
+	db := migrated(t)
+	store, err := deadletter.SQL(db, deadletter.SQLConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range letters {
+		if err := store.Put(t.Context(), letter()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tasks := &shelfOfTasks{}
+	desk, err := deadletter.NewDesk(store, tasks, deadletter.DeskConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return db, desk, tasks
+}
+
 func TestARedriveKeepsToItsRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := migrated(t)
-		store, err := deadletter.SQL(db, deadletter.SQLConfig{})
-		if err != nil {
-			t.Fatal(err)
-		}
 		const letters = 50
-		for range letters {
-			if err := store.Put(t.Context(), letter()); err != nil {
-				t.Fatal(err)
-			}
-		}
-		tasks := &shelfOfTasks{}
-		desk, err := deadletter.NewDesk(store, tasks, deadletter.DeskConfig{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		db, desk, tasks := stockedDesk(t, letters)
 		start := time.Now()
 		everything := deadletter.Selection{Filter: &deadletter.Filter{}}
 		r, err := desk.Redrive(t.Context(), deadletter.RedriveRequest{Selection: everything, By: "ann", Rate: 10})
@@ -70,21 +78,7 @@ func TestARedriveKeepsToItsRate(t *testing.T) {
 
 func TestARedriveThatWaitsForItsRateIsCancelledAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := migrated(t)
-		store, err := deadletter.SQL(db, deadletter.SQLConfig{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for range 3 {
-			if err := store.Put(t.Context(), letter()); err != nil {
-				t.Fatal(err)
-			}
-		}
-		tasks := &shelfOfTasks{}
-		desk, err := deadletter.NewDesk(store, tasks, deadletter.DeskConfig{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		db, desk, tasks := stockedDesk(t, 3)
 		start := time.Now()
 		var once sync.Once
 		cancelled := make(chan error, 1)

@@ -13,6 +13,7 @@ import (
 	_ "modernc.org/sqlite"             // the driver "sqlite"
 
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
+	"github.com/sluicegate/sluicegate/internal/sqlopen"
 )
 
 // serverConns is how many connections a pool may have on a server. SQLite has
@@ -58,8 +59,7 @@ func Address(tb testing.TB, d sqldialect.Dialect) (driver, dsn string) {
 		cfg.Net, cfg.Addr, cfg.DBName = "tcp", u.Host, strings.TrimPrefix(u.Path, "/")
 		return "mysql", cfg.FormatDSN()
 	default:
-		// Subtests of one name have folders such as "Test#01", which a URL would end at.
-		return "sqlite", "file:" + (&url.URL{Path: filepath.ToSlash(filepath.Join(tb.TempDir(), "x.db"))}).EscapedPath() +
+		return "sqlite", sqlopen.File(filepath.Join(tb.TempDir(), "x.db")) +
 			"?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)"
 	}
 }

@@ -67,7 +67,6 @@ func Open(path string, q url.Values) (*sql.DB, error) { return sql.Open("sqlite"
 // begins, so that it never has to be upgraded, and waits for other processes.
 func dsn(path string, q url.Values) string {
 	wait := sqlopen.Duration(q.Get("busy_timeout"), 5*time.Second)
-	escaped := strings.NewReplacer("%", "%25", "?", "%3F", "#", "%23").Replace(filepath.ToSlash(path))
-	return fmt.Sprintf("file:%s?_txlock=immediate&_pragma=busy_timeout(%d)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)",
-		escaped, wait.Milliseconds())
+	return fmt.Sprintf("%s?_txlock=immediate&_pragma=busy_timeout(%d)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)",
+		sqlopen.File(path), wait.Milliseconds())
 }
