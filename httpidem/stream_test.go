@@ -124,10 +124,16 @@ func TestAHijackedConnectionIsTheHandlersAndIsNotRepeated(t *testing.T) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi")
 		must(t, conn.Close())
 	}}
-	url, client := serve(t, guard(t, memorystore.New(), nil).Middleware(upgrade))
+	guarded := guard(t, memorystore.New(), nil).Middleware(upgrade)
+	settled := make(chan struct{}, 2)
+	url, client := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		guarded.ServeHTTP(w, r)
+		settled <- struct{}{}
+	}))
 	if got := post(t, client, url, "k").body; got != "hi" {
 		t.Errorf("%q", got)
 	}
+	<-settled // what the handler wrote itself is with the client before the key is settled
 	wantNotReplayable(t, post(t, client, url, "k"))
 	upgrade.want(t, 1)
 }
