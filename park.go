@@ -65,6 +65,7 @@ func (s *Stack) openPark(db *sql.DB) (err error) {
 		Policy: c.Policy, Handlers: c.Handlers, Immediate: max(immediate, 0), Key: key,
 		Retryable: s.cfg.retryable(), Excusable: excusable, Paused: s.paused, Put: s.putParked,
 		Concurrency: c.Concurrency, PollMax: c.PollMax, Lease: s.cfg.parkLease(), Now: c.Now,
+		Retain: s.cfg.Retain.Parked, RetainDead: s.cfg.Retain.GivenUp,
 		Observe: s.observe, Logger: s.cfg.Logger,
 	}
 	if s.inbox == nil {

@@ -15,20 +15,26 @@ import (
 const (
 	DefaultRetainDead     = 90 * 24 * time.Hour
 	DefaultRetainRedriven = 30 * 24 * time.Hour
+	DefaultRetainParked   = 24 * time.Hour
+	DefaultRetainGivenUp  = 15 * 24 * time.Hour
 	DefaultRetainEvery    = 10 * time.Minute
 )
 
 // RetainConfig says how long what a Stack has finished with stays in its tables.
 // The zero value is ready for use. The dedup rows of the inbox have their own,
-// Config.Retention; parked messages that have ended are kept for a day, and
-// 15 days where they were given up; delivered rows are the relay's,
-// forwarder.RelayConfig.Retain.
+// Config.Retention; delivered rows are the relay's, forwarder.RelayConfig.Retain.
 type RetainConfig struct {
 	// Dead is how long a dead letter that nobody has redriven is kept. Default 90
 	// days.
 	Dead time.Duration
 	// Redriven is how long one is kept that was redriven. Default 30 days.
 	Redriven time.Duration
+	// Parked is how long the task of a parked message is kept that ended well, or
+	// was cancelled. Default 1 day.
+	Parked time.Duration
+	// GivenUp is how long that of one is kept which was given up: its history, for
+	// the message itself is a dead letter. Default 15 days.
+	GivenUp time.Duration
 	// Every is how often old rows are looked for. Of the processes that share the
 	// tables one does it, in small batches, with at most a fifth of the time of one
 	// connection. Default 10 minutes.
@@ -46,6 +52,8 @@ func (c RetainConfig) withDefaults() (RetainConfig, error) {
 	}{
 		{"Dead", &c.Dead, DefaultRetainDead},
 		{"Redriven", &c.Redriven, DefaultRetainRedriven},
+		{"Parked", &c.Parked, DefaultRetainParked},
+		{"GivenUp", &c.GivenUp, DefaultRetainGivenUp},
 		{"Every", &c.Every, DefaultRetainEvery},
 	} {
 		if *d.value < 0 {
@@ -55,8 +63,14 @@ func (c RetainConfig) withDefaults() (RetainConfig, error) {
 			*d.value = d.def
 		}
 	}
+	if c.Off {
+		c.Parked, c.GivenUp = forever, forever
+	}
 	return c, errors.Join(errs...)
 }
+
+// forever is what the tables take for no retention.
+const forever = -1
 
 // openRetention prepares the removal of what is over.
 func (s *Stack) openRetention(db *sql.DB) (err error) {

@@ -1,7 +1,9 @@
 package sluicegate_test
 
 import (
+	"context"
 	"database/sql"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -67,10 +69,42 @@ func TestARunningStackRemovesWhatIsOverAndNothingElse(t *testing.T) {
 }
 
 func TestRetentionsThatCannotBeAreNamed(t *testing.T) {
-	_, err := sluicegate.New(openDB(t), sluicegate.Config{Retain: sluicegate.RetainConfig{Dead: -1, Redriven: -1, Every: -1}})
-	for _, field := range []string{"Config.Retain.Dead", "Config.Retain.Redriven", "Config.Retain.Every"} {
+	_, err := sluicegate.New(openDB(t), sluicegate.Config{Retain: sluicegate.RetainConfig{Dead: -1, Redriven: -1, Parked: -1, GivenUp: -1, Every: -1}})
+	for _, field := range []string{"Config.Retain.Dead", "Config.Retain.Redriven", "Config.Retain.Parked", "Config.Retain.GivenUp", "Config.Retain.Every"} {
 		if err == nil || !strings.Contains(err.Error(), field) {
 			t.Errorf("error %v does not name %s", err, field)
 		}
+	}
+}
+
+func TestTasksOfParkedMessagesAreRemovedWhenTheirRetentionIsOver(t *testing.T) {
+	for name, tc := range map[string]struct {
+		retain sluicegate.RetainConfig
+		want   [3]int // tasks after 3, 6 and 26 hours
+	}{
+		"default":    {want: [3]int{2, 2, 1}},
+		"configured": {sluicegate.RetainConfig{Parked: time.Hour, GivenUp: 4 * time.Hour}, [3]int{1, 0, 0}},
+		"off":        {sluicegate.RetainConfig{Off: true, Parked: time.Hour}, [3]int{2, 2, 2}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := soon()
+			cfg.Retain = tc.retain
+			parking(t, cfg, func(s *shop) {
+				s.fail = func(_ context.Context, msg *message.Message) error {
+					if msg.UUID == "given up" || len(s.called(msg.UUID)) < 4 {
+						return errors.New("refused")
+					}
+					return nil
+				}
+				s.publish("given up")
+				s.publish("healed")
+				for i, at := range []time.Duration{3 * time.Hour, 6 * time.Hour, 26 * time.Hour} {
+					s.after(at)
+					if n := count(s.t, s.db, "SELECT COUNT(*) FROM sluicegate_task"); n != tc.want[i] {
+						s.t.Errorf("after %s: %d tasks, want %d", at, n, tc.want[i])
+					}
+				}
+			})
+		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -81,9 +82,14 @@ func TestTheRulesOfAStackMeasureWhatTheySay(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- relay.Run(ctx) }()
-	<-away.asked
-	<-away.asked // so the first answer has been judged
 	got := gauges(t, rules)
+	for deadline := time.After(30 * time.Second); got[rule.NameBrokerDown] == 0; got = gauges(t, rules) {
+		select {
+		case <-away.asked: // an earlier answer may have been judged by now
+		case <-deadline:
+			t.Fatal("the broker is not said to be away")
+		}
+	}
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -14,13 +16,22 @@ import (
 
 // offers records what was offered, accepted or not.
 type offers struct {
-	list []alert.Notification
+	mu   sync.Mutex
+	all  []alert.Notification
 	fail func(try int) error
 }
 
 func (o *offers) Send(_ context.Context, n alert.Notification) error {
-	o.list = append(o.list, n)
-	return o.fail(len(o.list))
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.all = append(o.all, n)
+	return o.fail(len(o.all))
+}
+
+func (o *offers) list() []alert.Notification {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.all)
 }
 
 // Who tells two offers of a notification apart by what is in it, as a webhook's
@@ -36,20 +47,27 @@ func TestANotificationThatIsOfferedAgainIsTheSame(t *testing.T) {
 		n, stop := start(t, o, alert.Config{State: shared(t), Repeat: time.Hour, Quiet: 90 * time.Minute})
 		n.Emit(urgent("down"))
 		pause(t, time.Minute)
-		if len(o.list) != 4 {
-			t.Fatalf("offered %d times", len(o.list))
+		list := o.list()
+		if len(list) != 4 {
+			t.Fatalf("offered %d times", len(list))
 		}
-		for i, again := range o.list {
-			if !again.At.Equal(o.list[0].At) || again.Count != o.list[0].Count {
-				t.Errorf("offer %d is of %s, the first of %s", i, again.At, o.list[0].At)
+		for i, again := range list {
+			if !again.At.Equal(list[0].At) || again.Count != list[0].Count {
+				t.Errorf("offer %d is of %s, the first of %s", i, again.At, list[0].At)
 			}
 		}
 		pause(t, 2*time.Hour)
-		if len(o.list) != 6 || !o.list[4].Repeat || !o.list[4].At.After(o.list[3].At) || o.list[5].Status != alert.Resolved || !o.list[5].At.After(o.list[4].At) {
-			t.Errorf("what is told later is another: %+v", o.list[4:])
+		list = o.list()
+		if len(list) != 6 || !list[4].Repeat || !list[4].At.After(list[3].At) || list[5].Status != alert.Resolved || !list[5].At.After(list[4].At) {
+			t.Errorf("what is told later is another: %+v", list)
 		}
 		stop()
 	})
+}
+
+func latest(o *offers) alert.Notification {
+	list := o.list()
+	return list[len(list)-1]
 }
 
 func TestWhatHasChangedSinceItWasOfferedIsAnother(t *testing.T) {
@@ -64,12 +82,12 @@ func TestWhatHasChangedSinceItWasOfferedIsAnother(t *testing.T) {
 		n, stop := start(t, o, alert.Config{MaxAttempts: 100})
 		n.Emit(urgent("down"))
 		pause(t, 10*time.Second)
-		first := o.list[len(o.list)-1]
+		first := latest(o)
 		n.Emit(urgent("down"))
 		pause(t, time.Minute)
 		works.Store(true)
 		pause(t, time.Minute)
-		last := o.list[len(o.list)-1]
+		last := latest(o)
 		if last.Count != 2 || !last.At.After(first.At) {
 			t.Errorf("%d of %s after %d of %s", last.Count, last.At, first.Count, first.At)
 		}

@@ -182,23 +182,24 @@ func TestAnswersAreBounded(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer http.HandlerFunc
 		want   func(body []byte, err error, took time.Duration) bool
+		late   bool // it is for the timeout to end it
 	}{
-		"endless": {func(w http.ResponseWriter, r *http.Request) {
+		"endless": {answer: func(w http.ResponseWriter, r *http.Request) {
 			for r.Context().Err() == nil {
 				if _, err := w.Write(bytes.Repeat([]byte("x"), 1<<10)); err != nil {
 					return
 				}
 			}
-		}, func(body []byte, err error, _ time.Duration) bool {
+		}, want: func(body []byte, err error, _ time.Duration) bool {
 			return errors.Is(err, netguard.ErrTooLarge) && len(body) == 1000
 		}},
-		"just fits": {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 1000)) },
-			func(body []byte, err error, _ time.Duration) bool { return err == nil && len(body) == 1000 }},
-		"one more": {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 1001)) },
-			func(body []byte, err error, _ time.Duration) bool {
+		"just fits": {answer: func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 1000)) },
+			want: func(body []byte, err error, _ time.Duration) bool { return err == nil && len(body) == 1000 }},
+		"one more": {answer: func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 1001)) },
+			want: func(body []byte, err error, _ time.Duration) bool {
 				return errors.Is(err, netguard.ErrTooLarge) && len(body) == 1000
 			}},
-		"drip": {func(w http.ResponseWriter, r *http.Request) {
+		"drip": {late: true, answer: func(w http.ResponseWriter, r *http.Request) {
 			tick := time.NewTicker(20 * time.Millisecond)
 			defer tick.Stop()
 			for {
@@ -210,28 +211,32 @@ func TestAnswersAreBounded(t *testing.T) {
 				case <-tick.C:
 				}
 			}
-		}, func(_ []byte, err error, took time.Duration) bool {
+		}, want: func(_ []byte, err error, took time.Duration) bool {
 			return netguard.Timeout(err) && took < 5*time.Second
 		}},
-		"mute": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
-			func(_ []byte, err error, took time.Duration) bool {
+		"mute": {late: true, answer: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+			want: func(_ []byte, err error, took time.Duration) bool {
 				return netguard.Timeout(err) && took < 5*time.Second
 			}},
-		"gzip bomb": {func(w http.ResponseWriter, _ *http.Request) {
+		"gzip bomb": {answer: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
 			z := gzip.NewWriter(w)
 			_, _ = z.Write(make([]byte, 500_000)) // 500 bytes when packed
 			_ = z.Close()
-		}, func(body []byte, err error, _ time.Duration) bool {
+		}, want: func(body []byte, err error, _ time.Duration) bool {
 			return err == nil && len(body) < 1000 && bytes.HasPrefix(body, []byte{0x1f, 0x8b})
 		}},
-		"endless header": {func(w http.ResponseWriter, _ *http.Request) {
+		"endless header": {answer: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X", strings.Repeat("x", 128<<10))
-		}, func(_ []byte, err error, _ time.Duration) bool { return err != nil }},
+		}, want: func(_ []byte, err error, _ time.Duration) bool { return err != nil }},
 	} {
 		url, _ := server(t, c.answer)
+		limit := time.Minute
+		if c.late {
+			limit = 300 * time.Millisecond
+		}
 		began := time.Now()
-		_, body, err := get(t, client(t, netguard.Config{AllowPrivate: true, MaxBody: 1000, Timeout: 300 * time.Millisecond}), url)
+		_, body, err := get(t, client(t, netguard.Config{AllowPrivate: true, MaxBody: 1000, Timeout: limit}), url)
 		if took := time.Since(began); !c.want(body, err, took) {
 			t.Errorf("%s: %d bytes after %s, %v", name, len(body), took, err)
 		}

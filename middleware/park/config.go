@@ -75,6 +75,12 @@ type Config struct {
 	// PollMax is how long a message that another process has parked may be late.
 	// Default 5 s.
 	PollMax time.Duration
+	// Retain is how long the table has what has ended well, or was cancelled.
+	// Default 24 hours. Negative: for ever.
+	Retain time.Duration
+	// RetainDead is how long it has what was given up. Default 15 days. Negative: for
+	// ever.
+	RetainDead time.Duration
 
 	// Now is the clock that ages and windows go by, for tests. Default time.Now.
 	Now func() time.Time

@@ -44,6 +44,7 @@ func New(table *Table, cfg Config) (*Parker, error) {
 	p := &Parker{table: table, cfg: cfg, entries: map[string]entry{}}
 	p.worker, err = schedule.NewWorker(table.schedule, Queue, p.work, schedule.WorkerConfig{
 		Concurrency: cfg.Concurrency, PerTarget: cfg.PerHandler, Lease: cfg.Lease, PollMax: cfg.PollMax,
+		Retain: cfg.Retain, RetainDead: cfg.RetainDead,
 		Jitter:  schedule.NoJitter, // it is the policy's
 		Targets: p.scopes, Failed: p.broken, Logger: cfg.Logger,
 	})

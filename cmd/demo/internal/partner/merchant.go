@@ -53,15 +53,15 @@ type Merchant struct {
 	cfg      MerchantConfig
 	verifier *webhook.Verifier
 	secret   string
-	back     chan struct{} // it was away, and is back
+	left     chan struct{} // it has gone away
 
 	mu     sync.Mutex
 	heard  map[string]Heard
 	posts  int
 	missed int
 	forged int
-	until  time.Time // it is away until then
-	gone   bool
+	closed bool // it is away
+	gone   bool // it has been
 }
 
 // NewMerchant returns a merchant that knows of nothing.
@@ -71,7 +71,7 @@ func NewMerchant(cfg MerchantConfig) (*Merchant, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make merchant: %w", err)
 	}
-	return &Merchant{cfg: cfg, verifier: verifier, secret: secret, back: make(chan struct{}, 1), heard: map[string]Heard{}}, nil
+	return &Merchant{cfg: cfg, verifier: verifier, secret: secret, left: make(chan struct{}, 1), heard: map[string]Heard{}}, nil
 }
 
 // Secret is what it wants notifications to be signed with.
@@ -120,14 +120,19 @@ func (m *Merchant) away() bool {
 	defer m.mu.Unlock()
 	m.posts++
 	if m.cfg.AwayAfter > 0 && m.posts > m.cfg.AwayAfter && !m.gone {
-		m.gone, m.until = true, time.Now().Add(m.cfg.AwayFor)
-		m.back <- struct{}{}
+		m.gone, m.closed = true, true
+		m.left <- struct{}{}
 	}
-	if time.Now().Before(m.until) {
+	if m.closed {
 		m.missed++
-		return true
 	}
-	return false
+	return m.closed
+}
+
+func (m *Merchant) open() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = false
 }
 
 // Report returns what it knows.
@@ -137,8 +142,9 @@ func (m *Merchant) Report() MerchantReport {
 	return MerchantReport{Heard: maps.Clone(m.heard), Posts: m.posts, Missed: m.missed, Unsigned: m.forged}
 }
 
-// Run has the merchant ask for what it missed each time it comes back, until ctx
-// ends. notifications is the shop's page of them, and token the access to it.
+// Run has the merchant come back: it asks for what it missed, and only then takes
+// notifications again. It returns when ctx ends. notifications is the shop's page of
+// them, and token the access to it.
 func (m *Merchant) Run(ctx context.Context, notifications, token string) error {
 	asker := &asker{merchant: m, url: notifications, token: token, client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{}}}
 	defer asker.client.CloseIdleConnections()
@@ -146,17 +152,26 @@ func (m *Merchant) Run(ctx context.Context, notifications, token string) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-m.back:
+		case <-m.left:
 		}
-		if !pause(ctx, m.cfg.AwayFor) {
+		if !m.comeBack(ctx, asker) {
+			m.left <- struct{}{} // the next Run's
 			return nil
 		}
-		for err := asker.catchUp(ctx); err != nil; err = asker.catchUp(ctx) {
-			if !pause(ctx, 100*time.Millisecond) {
-				return nil
-			}
+	}
+}
+
+func (m *Merchant) comeBack(ctx context.Context, asker *asker) bool {
+	if !pause(ctx, m.cfg.AwayFor) {
+		return false
+	}
+	for err := asker.catchUp(ctx); err != nil; err = asker.catchUp(ctx) {
+		if !pause(ctx, 100*time.Millisecond) {
+			return false
 		}
 	}
+	m.open()
+	return true
 }
 
 func pause(ctx context.Context, d time.Duration) bool {
