@@ -147,8 +147,9 @@ func (s *Stack) Parked(ctx context.Context) (park.Counts, error) {
 }
 
 // Proceed decides about a dead letter behind which later messages of its ordering key
-// wait (park.Await): they go on. key is the idempotency key of the dead one. The
-// error wraps park.ErrNotParked where nothing waits for that.
+// wait (park.Await): they go on without it. A redrive, in place of that, has it run
+// again before them. key is the idempotency key of the dead one. The error wraps
+// park.ErrNotParked where nothing waits for that.
 func (s *Stack) Proceed(ctx context.Context, handler, key string) error {
 	if s.parker == nil {
 		return park.ErrNotParked

@@ -10,6 +10,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/sluicegate/sluicegate"
+	"github.com/sluicegate/sluicegate/middleware/deadletter"
 	"github.com/sluicegate/sluicegate/middleware/park"
 )
 
@@ -118,6 +119,51 @@ func TestAfterADeadLetterThoseHeldWaitForADecisionWhereThePolicySaysSo(t *testin
 		s.after(2 * time.Hour)
 		if got := s.applied(); got != "b1 a2 a3 a4" || s.rings.count() != 1 {
 			t.Errorf("applied %s, %d alerts", got, s.rings.count())
+		}
+	})
+}
+
+func TestADeadLetterThatIsRedrivenRunsBeforeThoseThatWaitForIt(t *testing.T) {
+	parking(t, hold(park.Await), func(s *shop) {
+		s.keyed(20 * time.Hour)
+		s.after(time.Hour)
+		desk, err := s.stack.Desk()
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		redrive := func(fixed string) {
+			s.t.Helper()
+			letter := s.letters()[0]
+			req := deadletter.RedriveRequest{Selection: deadletter.Selection{IDs: []int64{letter.ID}}, By: "ada"}
+			if fixed != "" {
+				req.Edit = &deadletter.Edit{Payload: []byte(fixed), Metadata: letter.Message.Metadata}
+			}
+			if r, err := desk.Redrive(s.t.Context(), req); err != nil || r.Done != 1 {
+				s.t.Fatalf("%+v, %v", r, err)
+			}
+		}
+		redrive("") // in vain: it is a dead letter again, and the others still wait
+		s.after(3 * time.Hour)
+		if got := s.applied(); got != "b1" || len(s.letters()) != 1 || len(s.called("a1")) != 100 {
+			s.t.Fatalf("applied %s, %d letters, %d attempts; want none of the key", got, len(s.letters()), len(s.called("a1")))
+		}
+		s.restart()
+		s.after(21 * time.Hour)
+		var paid string
+		s.fail = func(_ context.Context, msg *message.Message) error {
+			if msg.UUID == "a1" {
+				paid = string(msg.Payload)
+			}
+			return nil
+		}
+		desk, err = s.stack.Desk()
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		redrive("fixed")
+		s.after(22 * time.Hour)
+		if got := s.applied(); got != "b1 a1 a2 a3" || paid != "fixed" || len(s.letters()) != 0 {
+			s.t.Errorf("applied %s with %q, %d letters; want the order of the key", got, paid, len(s.letters()))
 		}
 	})
 }

@@ -96,10 +96,7 @@ func (s *Schedule) insert(ctx context.Context, x dbtx.Executor, spec Spec, at pl
 	if held {
 		status = Held
 	}
-	relative, when := spec.Due.IsZero(), spec.Delay.Microseconds()
-	if !relative {
-		when = sqltable.Micros(spec.Due)
-	}
+	relative, when := spec.when()
 	args := []any{
 		spec.Queue, spec.Target, spec.Key, spec.Group, string(status), sqltable.Blob(spec.Payload), sqltable.Blob(spec.State), spec.Error, spec.Attempts, when,
 	}

@@ -16,7 +16,7 @@ type queries struct {
 	due, targets, dueOfTarget   string
 	next, nextOfTarget          string
 	take, lock, leased          string
-	runNow, prune               string
+	runNow, replace, prune      string
 	get, find, pending          string
 }
 
@@ -46,6 +46,8 @@ func newQueries(d sqldialect.Dialect, table, plain string) queries {
 		release:    update + "claim_at = due_at, fence = fence + 1" + mine,
 		runNow: update + "due_at = {now}, claim_at = {now}, touched = touched + 1, updated_at = {now}" + mine +
 			" AND status = 'waiting' AND (claim_at = due_at OR claim_at <= {now})",
+		replace: update + "payload = ?, state = ?, error = ?, attempts = ?, due_at = %s, claim_at = %s, fence = fence + 1, " +
+			"updated_at = {now}" + mine + " AND status = 'waiting'",
 		get:     "SELECT " + columns + ", {now} FROM " + table + " WHERE id = ?",
 		find:    "SELECT " + columns + ", {now} FROM " + table + " WHERE unique_hash = ?",
 		pending: "SELECT 1 FROM " + table + " WHERE group_hash = ? LIMIT 1",

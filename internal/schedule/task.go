@@ -83,7 +83,7 @@ type Spec struct {
 	// Hold makes the task wait behind the unfinished tasks of its group, in the
 	// order of adding. It then is due at once, or at its own time where that is later.
 	Hold bool
-	// Payload is what the task is about; it never changes.
+	// Payload is what the task is about. Only ReplaceTx changes it.
 	Payload []byte
 	// State is small, at most 256 KiB, and may change at each Settle.
 	State []byte
@@ -185,6 +185,15 @@ func (s Spec) normalize() (Spec, error) {
 	}
 	s.Key, s.Group, s.Error = plain(s.Key), plain(s.Group), text.Short(s.Error, maxError)
 	return s, errors.Join(errs...)
+}
+
+// when returns the time until the task is due, or else the time at which it is, in
+// microseconds.
+func (s Spec) when() (relative bool, micros int64) {
+	if s.Due.IsZero() {
+		return true, s.Delay.Microseconds()
+	}
+	return false, sqltable.Micros(s.Due)
 }
 
 // names checks queue and target.

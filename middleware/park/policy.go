@@ -82,7 +82,8 @@ type AfterDead uint8
 const (
 	// GoOn lets the next message of the key run.
 	GoOn AfterDead = iota
-	// Await keeps them until somebody decides: Parker.Proceed.
+	// Await keeps them until somebody decides: a redrive has the dead letter run
+	// again before them, and Parker.Proceed lets them go on without it.
 	Await
 )
 

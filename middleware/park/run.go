@@ -82,7 +82,8 @@ func (p *Parker) Run(ctx context.Context) error {
 }
 
 // Proceed decides about a dead letter behind which others of its ordering key wait
-// (Policy.AfterDead, Await): they go on. It also takes a message that is parked
+// (Policy.AfterDead, Await): they go on without it, and it can be redriven after
+// them. It also takes a message that is parked
 // out for good, leaving its idempotency record parked: duplicates do not run. The
 // error wraps ErrNotParked where there is neither.
 func (p *Parker) Proceed(ctx context.Context, scope, key string) error {

@@ -65,6 +65,20 @@ func (t *Table) AddTx(ctx context.Context, tx Executor, s Spec) (bool, error) {
 	return t.schedule.AddTx(ctx, tx, s) //nolint:wrapcheck // it says what it did
 }
 
+// RedriveTx is AddTx for a message that is redriven: where its former task stands for
+// it as a dead letter behind which others of its ordering key wait (Policy.AfterDead, Await), that
+// one begins again, in its place before them. It answers false where the message is
+// parked otherwise.
+func (t *Table) RedriveTx(ctx context.Context, tx dbtx.Tx, s Spec) (bool, error) {
+	if added, err := t.AddTx(ctx, tx, s); added || err != nil {
+		return added, err
+	}
+	return t.schedule.ReplaceTx(ctx, tx, s, func(former schedule.Task) bool { //nolint:wrapcheck // it says what it did
+		state, err := decodeState(former.State)
+		return err == nil && state.Awaiting
+	})
+}
+
 func (t *Table) pending(ctx context.Context, scope, group string) (bool, error) {
 	return t.schedule.Pending(ctx, nil, Queue, scope, group) //nolint:wrapcheck // it says what it did
 }

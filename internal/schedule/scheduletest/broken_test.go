@@ -165,6 +165,19 @@ var flaws = map[string]struct {
 			return nil
 		}
 	}, "a task that is run now is due at once"},
+	"a replacement asks nobody": {func(o *scheduletest.Ops) {
+		replace := o.Replace
+		o.Replace = func(c ctx, tx dbtx.Tx, s schedule.Spec, _ func(task) bool) (bool, error) {
+			return replace(c, tx, s, func(task) bool { return true })
+		}
+	}, "a task that is replaced begins again, in its place and only if it may"},
+	"a replacement keeps what the task knew": {func(o *scheduletest.Ops) {
+		replace := o.Replace
+		o.Replace = func(c ctx, tx dbtx.Tx, s schedule.Spec, may func(task) bool) (bool, error) {
+			s.State = []byte("old")
+			return replace(c, tx, s, may)
+		}
+	}, "a task that is replaced begins again, in its place and only if it may"},
 	"a cancellation does nothing": {func(o *scheduletest.Ops) {
 		o.Cancel = func(ctx, int64) error { return nil }
 	}, "a cancelled task is not claimed, and who has it learns of that"},

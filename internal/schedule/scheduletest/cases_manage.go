@@ -5,8 +5,22 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sluicegate/sluicegate/internal/dbtx"
 	"github.com/sluicegate/sluicegate/internal/schedule"
 )
+
+// replace replaces a task in a transaction of its own.
+func (c *C) replace(s schedule.Spec, may func(schedule.Task) bool, want bool) {
+	tx, err := c.DB.BeginTx(background, c.TxOptions)
+	c.must("begin", err)
+	defer func() { _ = tx.Rollback() }()
+	replaced, err := c.Replace(background, dbtx.SQL(tx), s, may)
+	c.must("replace "+s.Key, err)
+	if replaced != want {
+		c.fatalf("replaced %s: %v, want %v", s.Key, replaced, want)
+	}
+	c.must("commit", tx.Commit())
+}
 
 var manageCases = []testCase{
 	{"a task is found by its number, and by its key while it is unfinished", func(c *C) {
@@ -41,6 +55,36 @@ var manageCases = []testCase{
 		c.add(member("1", "g"))
 		c.add(member("2", "g"))
 		c.is("run now", c.RunNow(background, c.find("2").ID), schedule.ErrHeld)
+	}},
+	{"a task that is replaced begins again, in its place and only if it may", func(c *C) {
+		c.add(member("1", "g"))
+		c.add(member("2", "g"))
+		c.settle(c.want(request(1), "1")[0], schedule.Outcome{Status: schedule.Waiting, Delay: time.Hour, Attempts: 9, State: []byte("old"), Error: "refused"})
+		anew := schedule.Spec{Queue: queue, Target: target, Key: "1", Payload: []byte("changed"), Error: "again", Attempts: 1}
+		may := func(t schedule.Task) bool { return string(t.State) == "old" && t.Attempts == 9 }
+		for key, ok := range map[string]func(schedule.Task) bool{"1": func(schedule.Task) bool { return false }, "2": may, "none": may} {
+			s := anew
+			s.Key = key
+			c.replace(s, ok, false)
+		}
+		c.want(request(10))
+		c.replace(anew, may, true)
+		t := c.want(request(10), "1")[0]
+		if string(t.Payload) != "changed" || len(t.State) > 0 || t.Error != "again" || t.Attempts != 1 || t.Group != "g" {
+			c.fatalf("replaced by %+v", t)
+		}
+		anything := func(schedule.Task) bool { return true }
+		c.replace(anew, anything, false) // a worker has it
+		c.settle(t, done)
+		c.replace(anew, anything, false) // it is finished
+		c.want(request(10), "2")
+	}},
+	{"who has a task that is replaced after the lease has no power over it", func(c *C) {
+		c.add(spec("a"))
+		t := c.want(request(1), "a")[0]
+		c.Advance(2 * lease)
+		c.replace(spec("a"), func(schedule.Task) bool { return true }, true)
+		c.powerless(t)
 	}},
 	{"a cancelled task is not claimed, and who has it learns of that", func(c *C) {
 		c.add(spec("a"))

@@ -23,6 +23,7 @@ import (
 type Ops struct {
 	Add      func(context.Context, schedule.Spec) (bool, error)
 	AddTx    func(context.Context, dbtx.Executor, schedule.Spec) (bool, error)
+	Replace  func(ctx context.Context, tx dbtx.Tx, spec schedule.Spec, may func(schedule.Task) bool) (bool, error)
 	Pending  func(ctx context.Context, tx dbtx.Tx, queue, target, group string) (bool, error)
 	Claim    func(context.Context, schedule.ClaimRequest) ([]schedule.Task, error)
 	Extend   func(context.Context, schedule.Task, time.Duration) error
@@ -41,7 +42,7 @@ type Ops struct {
 // Of returns the operations of s.
 func Of(s *schedule.Schedule) Ops {
 	return Ops{
-		Add: s.Add, AddTx: s.AddTx, Pending: s.Pending, Claim: s.Claim, Extend: s.Extend, Release: s.Release, Settle: s.Settle,
+		Add: s.Add, AddTx: s.AddTx, Replace: s.ReplaceTx, Pending: s.Pending, Claim: s.Claim, Extend: s.Extend, Release: s.Release, Settle: s.Settle,
 		SettleTx: s.SettleTx, Get: s.Get, Find: s.Find, List: s.List, Counts: s.Counts, Cancel: s.Cancel, RunNow: s.RunNow, Prune: s.Prune,
 	}
 }
