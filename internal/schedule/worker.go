@@ -121,9 +121,12 @@ func (w *Worker) claim(ctx context.Context) answer {
 	if r.Limit <= 0 {
 		return answer{full: true, more: true}
 	}
-	// A claim that was cut off could have left tasks claimed that nobody works on.
+	// A claim that was cut off could have left tasks claimed that nobody works on,
+	// except after the time of a lease: they are anybody's by then.
 	ctx, cancel := linger(ctx, stopGrace)
 	defer cancel()
+	ctx, end := context.WithTimeout(ctx, w.cfg.Lease)
+	defer end()
 	tasks, err := w.s.Claim(ctx, r)
 	if err != nil {
 		return answer{err: err}
@@ -194,6 +197,8 @@ func (l *looking) next(ctx context.Context, w *Worker, a answer, asked time.Time
 			return rest{wait: w.cfg.PollMax}
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, w.cfg.Lease)
+	defer cancel()
 	left, found, err := w.s.until(ctx, w.queue, targets, time.Since(asked))
 	if err != nil || !found {
 		left = w.cfg.PollMax
