@@ -143,6 +143,9 @@ type Outcome struct {
 	// takes a panic of the Handler. SettleTx, which has the caller's transaction,
 	// refuses it.
 	Then func(ctx context.Context, tx *sql.Tx) error
+	// Tell is called by a Worker once the outcome is settled, as WorkerConfig.Settled
+	// is and before that. Default: nobody is told.
+	Tell func()
 }
 
 // ThenError is an error of Outcome.Then: nothing was settled.

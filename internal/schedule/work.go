@@ -168,6 +168,9 @@ func (w *Worker) settle(ctx context.Context, t Task, o Outcome, cutOff, lost boo
 			if w.soon(t, o) {
 				w.Wake()
 			}
+			if o.Tell != nil {
+				o.Tell()
+			}
 			w.cfg.Settled(t, o)
 			return
 		case errors.Is(err, ErrStale) && lost:

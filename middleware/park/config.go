@@ -21,8 +21,8 @@ const DefaultPutTimeout = 10 * time.Second
 // Event is a fact that an Observer is told.
 type Event = event.Event
 
-// Observer is told facts after they are true. It is called on the handler's
-// goroutine and must neither block nor panic.
+// Observer is told facts after they are true. It is called on the goroutine that has
+// the message at work, and must neither block nor panic.
 type Observer = event.Observer
 
 // Config of a Parker. The zero value is ready to use.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -198,6 +199,39 @@ func TestAHandlerThatReturnsMessagesWhileParkedIsRefusedForGood(t *testing.T) {
 		}
 		if n != 2 {
 			t.Errorf("%d calls", n)
+		}
+	})
+}
+
+func TestThatAMessageWasParkedAgainIsToldOnceItIsTrue(t *testing.T) {
+	var db *sql.DB
+	var calls, parked atomic.Int64
+	rename := func(from, to string) {
+		if _, err := db.Exec("ALTER TABLE " + from + " RENAME TO " + to); err != nil {
+			t.Error(err)
+		}
+	}
+	cfg := park.Config{Observe: func(e park.Event) {
+		if e.Kind == event.Parked {
+			parked.Add(1)
+		}
+	}}
+	alone(t, cfg, func(*message.Message) ([]*message.Message, error) {
+		if calls.Add(1) == 2 {
+			rename("sluicegate_task", "away")
+		}
+		return nil, errBoom
+	}, func(r *routertest.Router, opened *sql.DB) {
+		db = opened
+		_ = r.Deliver(message.NewMessage("1", nil))
+		<-time.After(4*time.Minute + 30*time.Second)
+		if calls.Load() != 2 || parked.Load() != 1 {
+			t.Errorf("%d calls, told of %d parked, want 2, 1: the second could not be stored", calls.Load(), parked.Load())
+		}
+		rename("away", "sluicegate_task")
+		<-time.After(2*time.Minute + 30*time.Second)
+		if calls.Load() < 3 || parked.Load() != calls.Load()-1 {
+			t.Errorf("%d calls, told of %d parked", calls.Load(), parked.Load())
 		}
 	})
 }

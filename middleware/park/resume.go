@@ -149,7 +149,7 @@ func (r *resumption) again(wait time.Duration, attempt int, reason error) error 
 	}
 	r.outcome.State, r.outcome.Delay, r.outcome.Error = encoded, wait, reason.Error()
 	r.outcome.Spent = true // also where a drain lets the handler end after its worker
-	r.emit(event.Parked, attempt, wait, reason)
+	r.outcome.Tell = func() { r.emit(event.Parked, attempt, wait, reason) }
 	return nil
 }
 

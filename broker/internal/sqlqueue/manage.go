@@ -126,8 +126,10 @@ func (s *subscription) end(c *claim) {
 	c.state = dead
 	for _, i := range c.items {
 		if i.state == out {
+			// The dispatcher offers it again, and the gate drops it. Who sees that the
+			// context has ended can Ack no more.
+			i.msg.Nack()
 			i.release()
-			i.msg.Nack() // the dispatcher offers it again, and the gate drops it
 		}
 	}
 	poke(s.toFlush) // what was acked of it is given up
