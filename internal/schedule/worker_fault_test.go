@@ -142,31 +142,6 @@ func TestADatabaseThatIsAwayIsWaitedForAndToldOnce(t *testing.T) {
 	})
 }
 
-func TestADatabaseThatDoesNotAnswerIsToldOfAfterALease(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bench) {
-		t.Helper()
-		silent, err := b.db.Conn(t.Context()) // it has no other
-		must(t, err)
-		c := b.calls()
-		b.start(func(_ context.Context, t schedule.Task) schedule.Outcome { c.note(t); return done },
-			schedule.WorkerConfig{Lease: 20 * time.Second, Logger: slog.New(slog.NewTextHandler(b.log, nil))})
-		pass(19 * time.Second)
-		if b.log.Len() > 0 {
-			t.Errorf("told too early:\n%s", b.log)
-		}
-		pass(time.Hour)
-		if n := strings.Count(b.log.String(), "could not claim"); n != 1 {
-			t.Errorf("told %d times:\n%s", n, b.log)
-		}
-		must(t, silent.Close())
-		b.add(schedule.Spec{Key: "a"})
-		pass(30 * time.Second)
-		if c.total() != 1 {
-			t.Error("the worker did not come back")
-		}
-	})
-}
-
 func TestAWorkerRunsOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		t.Helper()
