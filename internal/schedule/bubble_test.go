@@ -22,8 +22,26 @@ type bench struct {
 	t     *testing.T
 	db    *sql.DB
 	looks *atomic.Int64 // statements so far: each reads the clock once
-	log   *strings.Builder
+	log   *logged
 	began time.Time
+}
+
+// logged is what was logged so far; it may be read while the worker goes on.
+type logged struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // inBubble runs fn on virtual time.
@@ -31,7 +49,7 @@ func inBubble(t *testing.T, fn func(t *testing.T, b *bench)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		t.Helper()
-		b := &bench{t: t, db: sqlitetest.Migrate(t, sqlitetest.Open(t)), looks: &atomic.Int64{}, log: &strings.Builder{}, began: time.Now()}
+		b := &bench{t: t, db: sqlitetest.Migrate(t, sqlitetest.Open(t)), looks: &atomic.Int64{}, log: &logged{}, began: time.Now()}
 		s, err := schedule.New(b.db, schedule.Config{Now: func() time.Time {
 			b.looks.Add(1)
 			return time.Now()

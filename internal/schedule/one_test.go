@@ -52,7 +52,7 @@ func TestAWorkerLeavesWhatItsHandlerHasSettled(t *testing.T) {
 		b.add(schedule.Spec{Key: "a"})
 		pass(90 * time.Second)
 		stop()
-		if calls != 2 || b.log.Len() > 0 {
+		if calls != 2 || b.log.String() != "" {
 			t.Errorf("%d calls, want 2; %s", calls, b.log.String())
 		}
 	})
