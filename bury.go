@@ -10,7 +10,6 @@ import (
 	"github.com/sluicegate/sluicegate/internal/idemstore"
 	"github.com/sluicegate/sluicegate/internal/parked"
 	"github.com/sluicegate/sluicegate/middleware/deadletter"
-	"github.com/sluicegate/sluicegate/middleware/park"
 )
 
 // buryBy returns a store that also moves the message's inbox record to dead.
@@ -90,17 +89,7 @@ func (s *Stack) Desk() (*deadletter.Desk, error) {
 	} else {
 		cfg.Records = s.cfg.Store
 	}
-	return deadletter.NewDesk(s.stored, redriven{s.table}, cfg) //nolint:wrapcheck // it says what it is
-}
-
-// redriven puts redriven messages among those that are parked.
-type redriven struct{ table *park.Table }
-
-func (r redriven) AddTx(ctx context.Context, tx dbtx.Executor, spec park.Spec) (bool, error) {
-	if open, ok := dbtx.From(ctx); ok {
-		return r.table.RedriveTx(ctx, open, spec) //nolint:wrapcheck // it says what it did
-	}
-	return r.table.AddTx(ctx, tx, spec) //nolint:wrapcheck // it says what it did
+	return deadletter.NewDesk(s.stored, s.table, cfg) //nolint:wrapcheck // it says what it is
 }
 
 type storeFunc func(context.Context, deadletter.Letter) error

@@ -2,14 +2,13 @@ package forwarder_test
 
 import (
 	"log/slog"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/sluicegate/sluicegate/forwarder/forwardertest"
+	"github.com/sluicegate/sluicegate/internal/logtest"
 	"github.com/sluicegate/sluicegate/internal/sqlitetest"
 )
 
@@ -20,21 +19,6 @@ func TestSQLite(t *testing.T) {
 }
 
 // records is a log that can be read while it is written.
-type records struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (r *records) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.Write(p)
-}
-
-func (r *records) String() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.String()
-}
+type records struct{ logtest.Buffer }
 
 func (r *records) logger() *slog.Logger { return slog.New(slog.NewTextHandler(r, nil)) }

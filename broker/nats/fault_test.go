@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluicegate/sluicegate/broker"
 	"github.com/sluicegate/sluicegate/internal/failure"
+	"github.com/sluicegate/sluicegate/internal/logtest"
 )
 
 func TestNothingIsLostAndOrderIsKeptWhenTheServerDiesUnderLoad(t *testing.T) {
@@ -161,7 +162,7 @@ func TestWhatAMemberHeldIsWithTheNextAtOnce(t *testing.T) {
 func TestAServerThatIsAwayAtStartIsWaitedForAndSaidOnce(t *testing.T) {
 	s := startServer(t, "")
 	s.stop(syscall.SIGKILL)
-	var log lines
+	var log logtest.Buffer
 	b, err := broker.Open(t.Context(), s.url("dial_timeout=200ms"), broker.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)
@@ -182,7 +183,7 @@ func TestAServerThatIsAwayAtStartIsWaitedForAndSaidOnce(t *testing.T) {
 	}
 	ch := subscribe(t, b.Group("g"), "t")
 	<-time.After(1500 * time.Millisecond)
-	if got := log.count("WARN"); got != 2 { // a line for each of the two connections
+	if got := log.Count("WARN"); got != 2 { // a line for each of the two connections
 		t.Errorf("%d warnings:\n%s", got, log.String())
 	}
 	s.start()

@@ -181,22 +181,3 @@ func proxy(t *testing.T, addr string) (via string, cut func()) {
 	t.Cleanup(func() { cut(); pipes.Wait() })
 	return l.Addr().String(), cut
 }
-
-type lines struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-func (l *lines) count(part string) int { return strings.Count(l.String(), part) }

@@ -8,13 +8,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/sluicegate/sluicegate/forwarder"
 	"github.com/sluicegate/sluicegate/handlers/callback"
+	"github.com/sluicegate/sluicegate/internal/logtest"
 	"github.com/sluicegate/sluicegate/internal/sqlitetest"
 	"github.com/sluicegate/sluicegate/internal/webhook"
 )
@@ -24,29 +24,12 @@ type world struct {
 	*callback.Caller
 	db    *sql.DB
 	facts chan callback.Fact
-	log   *logged
-}
-
-type logged struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	log   *logtest.Buffer
 }
 
 func newWorld(t *testing.T, cfg callback.Config) *world {
 	t.Helper()
-	w := &world{db: sqlitetest.Migrate(t, sqlitetest.Open(t)), facts: make(chan callback.Fact, 100), log: &logged{}}
+	w := &world{db: sqlitetest.Migrate(t, sqlitetest.Open(t)), facts: make(chan callback.Fact, 100), log: &logtest.Buffer{}}
 	box, err := forwarder.New(w.db, forwarder.Config{})
 	must(t, err)
 	cfg.Keys, cfg.Observe, cfg.Logger = []string{webhook.NewSecret()}, func(f callback.Fact) { w.facts <- f }, slog.New(slog.NewTextHandler(w.log, nil))

@@ -3,13 +3,13 @@ package schedule_test
 import (
 	"context"
 	"database/sql"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/sluicegate/sluicegate/internal/logtest"
 	"github.com/sluicegate/sluicegate/internal/schedule"
 	"github.com/sluicegate/sluicegate/internal/sqlitetest"
 )
@@ -22,26 +22,8 @@ type bench struct {
 	t     *testing.T
 	db    *sql.DB
 	looks *atomic.Int64 // statements so far: each reads the clock once
-	log   *logged
+	log   *logtest.Buffer
 	began time.Time
-}
-
-// logged is what was logged so far; it may be read while the worker goes on.
-type logged struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // inBubble runs fn on virtual time.
@@ -49,7 +31,7 @@ func inBubble(t *testing.T, fn func(t *testing.T, b *bench)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		t.Helper()
-		b := &bench{t: t, db: sqlitetest.Migrate(t, sqlitetest.Open(t)), looks: &atomic.Int64{}, log: &logged{}, began: time.Now()}
+		b := &bench{t: t, db: sqlitetest.Migrate(t, sqlitetest.Open(t)), looks: &atomic.Int64{}, log: &logtest.Buffer{}, began: time.Now()}
 		s, err := schedule.New(b.db, schedule.Config{Now: func() time.Time {
 			b.looks.Add(1)
 			return time.Now()

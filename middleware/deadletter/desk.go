@@ -38,11 +38,10 @@ var ErrCancelled = errors.New("action was cancelled")
 // Tasks is where a redriven message waits for its handler: the schedule, with
 // its table in the letters' database.
 type Tasks interface {
-	// AddTx adds a task within tx, which ctx carries too, or answers false where an
-	// unfinished one with its queue, target and key is there. One that stands for
-	// the redriven letter itself may begin again instead, as park's does behind
-	// which others wait.
-	AddTx(ctx context.Context, tx dbtx.Executor, spec schedule.Spec) (added bool, err error)
+	// RedriveTx adds a task within tx, or answers false where an unfinished one with
+	// its queue, target and key is there. One that stands for the redriven letter
+	// itself may begin again instead, as park's does behind which others wait.
+	RedriveTx(ctx context.Context, tx dbtx.Tx, spec schedule.Spec) (added bool, err error)
 }
 
 // Inbox holds the records of what was handled, in the letters' database.

@@ -22,7 +22,7 @@ import (
 // shelfOfTasks takes every task, and notes when.
 type shelfOfTasks struct{ at []time.Time }
 
-func (s *shelfOfTasks) AddTx(context.Context, dbtx.Executor, schedule.Spec) (bool, error) {
+func (s *shelfOfTasks) RedriveTx(context.Context, dbtx.Tx, schedule.Spec) (bool, error) {
 	s.at = append(s.at, time.Now())
 	return true, nil
 }

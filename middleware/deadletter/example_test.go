@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluicegate/sluicegate/internal/schedule"
 	"github.com/sluicegate/sluicegate/middleware/deadletter"
+	"github.com/sluicegate/sluicegate/middleware/deadletter/deadlettertest"
 )
 
 // printer is a store that prints; Topic and SQL are the real ones.
@@ -64,7 +65,7 @@ func ExampleDesk() {
 		})
 	}
 	tasks, _ := schedule.New(db, schedule.Config{}) // a Stack brings its own desk
-	desk, err := deadletter.NewDesk(letters, tasks, deadletter.DeskConfig{})
+	desk, err := deadletter.NewDesk(letters, deadlettertest.Tasks{Schedule: tasks}, deadletter.DeskConfig{})
 	if err != nil {
 		fmt.Println(err)
 		return

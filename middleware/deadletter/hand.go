@@ -160,7 +160,7 @@ func (r *redrive) add(ctx context.Context, tx dbtx.Tx, l Letter, epoch int64) er
 	}
 	// The task first: where there is one, the record is left as it is, also in
 	// a store that takes no part in this transaction.
-	added, err := r.desk.tasks.AddTx(ctx, tx, schedule.Spec{
+	added, err := r.desk.tasks.RedriveTx(ctx, tx, schedule.Spec{
 		Queue: parked.Queue, Target: e.Target(), Key: e.TaskKey(), Group: e.Order, Payload: payload, Error: l.Reason,
 	})
 	if err != nil {

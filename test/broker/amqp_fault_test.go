@@ -1,14 +1,12 @@
 package broker_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +15,7 @@ import (
 	"github.com/sluicegate/sluicegate/broker"
 	"github.com/sluicegate/sluicegate/internal/failure"
 	"github.com/sluicegate/sluicegate/internal/header"
+	"github.com/sluicegate/sluicegate/internal/logtest"
 )
 
 // throughProxy opens RabbitMQ through a proxy.
@@ -140,27 +139,9 @@ func TestAnEndedContextEndsABatchAtOnceOnRabbitMQ(t *testing.T) {
 	}
 }
 
-// recorder collects log lines.
-type recorder struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (r *recorder) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.buf.Write(p)
-}
-
-func (r *recorder) count(text string) int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return strings.Count(r.buf.String(), text)
-}
-
 func TestABrokenConnectionCancelsItsMessagesAndTheyComeAgainInOrderOnRabbitMQ(t *testing.T) {
 	topic, group := amqpTopic(t)
-	var log recorder
+	var log logtest.Buffer
 	b, p := throughProxy(t, "", broker.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	ch := subscribe(t, b.Group(group), topic)
 	direct := openAMQP(t, "")
@@ -182,7 +163,7 @@ func TestABrokenConnectionCancelsItsMessagesAndTheyComeAgainInOrderOnRabbitMQ(t 
 		t.Fatal("the context of the message outlives the connection")
 	}
 	held.Ack() // late: it marks nothing
-	for deadline := time.Now().Add(patience); log.count("interrupted") == 0 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(patience); log.Count("interrupted") == 0 && time.Now().Before(deadline); {
 		<-time.After(10 * time.Millisecond)
 	}
 	<-time.After(time.Second) // several attempts fail
@@ -203,7 +184,7 @@ func TestABrokenConnectionCancelsItsMessagesAndTheyComeAgainInOrderOnRabbitMQ(t 
 		}
 		first = next(t, ch)
 	}
-	if warned, back := log.count("level=WARN"), log.count("goes on"); warned != 1 || back != 1 {
+	if warned, back := log.Count("level=WARN"), log.Count("goes on"); warned != 1 || back != 1 {
 		t.Errorf("%d warnings and %d lines about its end", warned, back)
 	}
 }

@@ -8,12 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/sluicegate/sluicegate/broker"
 	"github.com/sluicegate/sluicegate/internal/failure"
+	"github.com/sluicegate/sluicegate/internal/logtest"
 )
 
 // TestRedisConsumerKilledIsTakenOver runs a consumer in a process of its own,
@@ -189,7 +189,7 @@ func TestRedisMadeEmptyMakesItsGroupsAgain(t *testing.T) {
 func TestRedisAwayAtStartIsWaitedForAndToldOnce(t *testing.T) {
 	s := startRedis(t)
 	s.kill()
-	var log redisLog
+	var log logtest.Buffer
 	b, err := broker.Open(t.Context(), s.url(""), broker.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)
@@ -209,21 +209,4 @@ func TestRedisAwayAtStartIsWaitedForAndToldOnce(t *testing.T) {
 	if !strings.Contains(log.String(), "goes on") {
 		t.Errorf("nothing says that it goes on:\n%s", log.String())
 	}
-}
-
-type redisLog struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *redisLog) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *redisLog) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluicegate/sluicegate/broker"
 	"github.com/sluicegate/sluicegate/internal/failure"
+	"github.com/sluicegate/sluicegate/internal/logtest"
 )
 
 func TestRedisTLSAndPasswordsLetInWhoMayAndShowNoPassword(t *testing.T) {
@@ -188,7 +189,7 @@ func TestRedisAStandbyTakesOverInOrder(t *testing.T) {
 
 func TestRedisSaysWhatItsServerMayLose(t *testing.T) {
 	s := startRedis(t, "--appendonly", "no", "--maxmemory-policy", "allkeys-lru")
-	var log redisLog
+	var log logtest.Buffer
 	b, err := broker.Open(t.Context(), s.url(""), broker.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"github.com/sluicegate/sluicegate/internal/schema"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
 	"github.com/sluicegate/sluicegate/middleware/deadletter"
+	"github.com/sluicegate/sluicegate/middleware/deadletter/deadlettertest"
 	"github.com/sluicegate/sluicegate/test/place"
 )
 
@@ -47,7 +48,7 @@ func redriveMany(t *testing.T, d sqldialect.Dialect, n int) {
 	place.Must(t, err)
 	records, err := idemsql.New(db.DB, idemsql.Config{Prefix: db.Prefix})
 	place.Must(t, err)
-	desk, err := deadletter.NewDesk(store, tasks, deadletter.DeskConfig{Inbox: records})
+	desk, err := deadletter.NewDesk(store, deadlettertest.Tasks{Schedule: tasks}, deadletter.DeskConfig{Inbox: records})
 	place.Must(t, err)
 
 	everything := deadletter.Selection{Filter: &deadletter.Filter{}}

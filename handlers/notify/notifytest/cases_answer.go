@@ -165,7 +165,7 @@ var answerCases = []testCase{
 		}
 		t, err := n.Target(ctx, "shop")
 		b.must(err)
-		for _, text := range []string{fmt.Sprintf("%v %+v %#v", t, t, t), fmt.Sprintf("%v %+v %#v %q", t.Secrets, t.Secrets, t.Secrets, t.Secrets), b.alerts.String(), b.log.text()} {
+		for _, text := range []string{fmt.Sprintf("%v %+v %#v", t, t, t), fmt.Sprintf("%v %+v %#v %q", t.Secrets, t.Secrets, t.Secrets, t.Secrets), b.alerts.String(), b.log.String()} {
 			if strings.Contains(text, secret[6:]) || strings.Contains(text, "canary") {
 				b.Error(text)
 			}

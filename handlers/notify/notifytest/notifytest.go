@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/sluicegate/sluicegate/alert"
 	"github.com/sluicegate/sluicegate/handlers/notify"
+	"github.com/sluicegate/sluicegate/internal/logtest"
 	"github.com/sluicegate/sluicegate/internal/webhook"
 )
 
@@ -73,7 +73,7 @@ type bench struct {
 	db      *sql.DB
 	began   time.Time
 	alerts  Alerts
-	log     logBuffer
+	log     logtest.Buffer
 }
 
 var ctx = context.Background()
@@ -227,21 +227,4 @@ func (a *Alerts) String() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return fmt.Sprintf("%+v", a.emitted)
-}
-
-type logBuffer struct {
-	mu sync.Mutex
-	strings.Builder
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.Builder.Write(p)
-}
-
-func (l *logBuffer) text() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.String()
 }

@@ -11,8 +11,7 @@ import (
 
 // replace replaces a task in a transaction of its own.
 func (c *C) replace(s schedule.Spec, may func(schedule.Task) bool, want bool) {
-	tx, err := c.DB.BeginTx(background, c.TxOptions)
-	c.must("begin", err)
+	tx := c.begin()
 	defer func() { _ = tx.Rollback() }()
 	replaced, err := c.Replace(background, dbtx.SQL(tx), s, may)
 	c.must("replace "+s.Key, err)

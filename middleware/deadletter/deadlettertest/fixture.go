@@ -25,9 +25,17 @@ type fixture struct {
 	names sqldialect.Names
 	d     sqldialect.Dialect
 	store *deadletter.SQLStore
-	tasks *schedule.Schedule
+	tasks Tasks
 	inbox *idemsql.Store
 	desk  *deadletter.Desk
+}
+
+// Tasks is the schedule alone: what is there already is left as it is.
+type Tasks struct{ *schedule.Schedule }
+
+// RedriveTx is the schedule's AddTx.
+func (t Tasks) RedriveTx(ctx context.Context, tx dbtx.Tx, spec schedule.Spec) (bool, error) {
+	return t.AddTx(ctx, tx, spec)
 }
 
 // RunDesk runs the suite of the desk; open is called for each case.
@@ -48,7 +56,7 @@ func newFixture(t *testing.T, h Harness) *fixture {
 	f.must(err)
 	f.store, err = deadletter.SQL(h.DB, h.Config)
 	f.must(err)
-	f.tasks, err = schedule.New(h.DB, schedule.Config{Dialect: h.Config.Dialect, Schema: h.Config.Schema, Prefix: h.Config.Prefix})
+	f.tasks.Schedule, err = schedule.New(h.DB, schedule.Config{Dialect: h.Config.Dialect, Schema: h.Config.Schema, Prefix: h.Config.Prefix})
 	f.must(err)
 	f.inbox, err = idemsql.New(h.DB, idemsql.Config{Dialect: h.Config.Dialect, Schema: h.Config.Schema, Prefix: h.Config.Prefix})
 	f.must(err)
@@ -159,11 +167,11 @@ type failing struct {
 	after   int // calls that go well first
 }
 
-func (b *failing) AddTx(ctx context.Context, tx dbtx.Executor, spec schedule.Spec) (bool, error) {
+func (b *failing) RedriveTx(ctx context.Context, tx dbtx.Tx, spec schedule.Spec) (bool, error) {
 	if b.after--; b.after < 0 {
 		return false, b.err
 	}
-	return b.tasks.AddTx(ctx, tx, spec)
+	return b.tasks.RedriveTx(ctx, tx, spec)
 }
 
 func (b *failing) Transition(ctx context.Context, k idemstore.Key, t idemstore.Transition) error {

@@ -53,9 +53,9 @@ func (f *fixture) together(tasks deadletter.Tasks, cfg deadletter.DeskConfig) (d
 // forgetful adds every task, as if those before it were finished.
 type forgetful struct{ deadletter.Tasks }
 
-func (b forgetful) AddTx(ctx context.Context, tx dbtx.Executor, spec schedule.Spec) (bool, error) {
+func (b forgetful) RedriveTx(ctx context.Context, tx dbtx.Tx, spec schedule.Spec) (bool, error) {
 	spec.Key, spec.Group = rand.Text(), ""
-	return b.Tasks.AddTx(ctx, tx, spec)
+	return b.Tasks.RedriveTx(ctx, tx, spec)
 }
 
 func byStatus(f *fixture) {

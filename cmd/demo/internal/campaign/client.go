@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/fault"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/settings"
+	"github.com/sluicegate/sluicegate/internal/backoff"
 )
 
 const (
@@ -140,20 +141,9 @@ func (c *client) cutOff(ctx context.Context, o order) {
 // persist asks for an order, again where the shop says that it has failed.
 func (c *client) persist(ctx context.Context, o order) (id string, err error) {
 	for range tries {
-		if id, err = c.post(ctx, o); err == nil || !pause(ctx, betweenTries) {
+		if id, err = c.post(ctx, o); err == nil || backoff.Wait(ctx, betweenTries) != nil {
 			return id, err
 		}
 	}
 	return "", err
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/ledger"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/node"
+	"github.com/sluicegate/sluicegate/internal/backoff"
 )
 
 const (
@@ -72,7 +73,7 @@ func (c *client) setPrice(ctx context.Context, sku string, price int) error {
 			c.changes.Add(1)
 			return nil
 		}
-		if !pause(ctx, betweenTries) {
+		if backoff.Wait(ctx, betweenTries) != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/ledger"
+	"github.com/sluicegate/sluicegate/internal/backoff"
 )
 
 // drained waits until nothing is on its way any more, or returns why it stopped
@@ -29,7 +30,7 @@ func (r *run) drained(ctx context.Context) error {
 				moved = time.Now() // the ledger is not for reading all the time
 			}
 		}
-		if !pause(ctx, 100*time.Millisecond) {
+		if backoff.Wait(ctx, 100*time.Millisecond) != nil {
 			return context.Cause(ctx)
 		}
 	}

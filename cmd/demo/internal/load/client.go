@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/sluicegate/sluicegate/internal/backoff"
 )
 
 // customers are enough that few orders wait for another of their customer.
@@ -51,7 +53,7 @@ func (c *client) run(ctx context.Context, told func()) {
 		if err != nil {
 			c.failed, c.lastErr = c.failed+1, err
 			c.close()
-			if !pause(ctx, 50*time.Millisecond) {
+			if backoff.Wait(ctx, 50*time.Millisecond) != nil {
 				return
 			}
 			continue
@@ -113,15 +115,4 @@ func (c *client) answer() (id string, err error) {
 		return "", errors.New("the shop's answer has no id")
 	}
 	return string(text), nil
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

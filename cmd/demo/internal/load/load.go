@@ -21,6 +21,7 @@ import (
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/node"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/progress"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/settings"
+	"github.com/sluicegate/sluicegate/internal/backoff"
 	"github.com/sluicegate/sluicegate/internal/database"
 )
 
@@ -144,7 +145,7 @@ func (l *load) warmUp(ctx context.Context, address string) error {
 	c.ids = append(c.ids, id)
 	l.counts.placed.Add(1)
 	for l.counts.backlog() > 0 {
-		if !pause(ctx, 10*time.Millisecond) {
+		if backoff.Wait(ctx, 10*time.Millisecond) != nil {
 			return fmt.Errorf("wait for the first order: %w", context.Cause(ctx))
 		}
 	}
@@ -192,7 +193,7 @@ func (l *load) drain(ctx context.Context) error {
 				moved = time.Now()
 			}
 		}
-		if !pause(ctx, 20*time.Millisecond) {
+		if backoff.Wait(ctx, 20*time.Millisecond) != nil {
 			return context.Cause(ctx)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluicegate/sluicegate"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/shop"
+	"github.com/sluicegate/sluicegate/internal/backoff"
 	"github.com/sluicegate/sluicegate/internal/schema"
 	"github.com/sluicegate/sluicegate/internal/sqldialect"
 	"github.com/sluicegate/sluicegate/middleware/idempotency/redisstore"
@@ -169,21 +170,9 @@ func (n *Node) Wait(ctx context.Context) error {
 			refusals = 0
 		}
 		n.cfg.Logger.WarnContext(ctx, "waiting: not everything that is needed can be reached", "error", err, "next_try_in", pause)
-		if !pauseFor(ctx, pause) {
+		if backoff.Wait(ctx, pause) != nil {
 			return ctx.Err()
 		}
 		pause = min(2*pause, 10*time.Second)
-	}
-}
-
-// pauseFor waits for d and reports whether ctx is still there.
-func pauseFor(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/sluicegate/sluicegate"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/role"
 	"github.com/sluicegate/sluicegate/cmd/demo/internal/shop"
+	"github.com/sluicegate/sluicegate/internal/backoff"
 	"github.com/sluicegate/sluicegate/middleware/retry"
 )
 
@@ -120,8 +121,8 @@ func (n *Node) supervise(ctx context.Context, name string, run func(context.Cont
 		}
 		n.cfg.Logger.ErrorContext(ctx, "role ended by itself and begins again", "role", name, "error", err, "pause", pause)
 		n.roles.Store(name, true)
-		if !pauseFor(ctx, pause) {
-			return nil
+		if backoff.Wait(ctx, pause) != nil {
+			return nil //nolint:nilerr // it was stopped while nothing ran
 		}
 		n.roles.Delete(name)
 	}

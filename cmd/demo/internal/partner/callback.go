@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluicegate/sluicegate/internal/backoff"
 	"github.com/sluicegate/sluicegate/internal/webhook"
 )
 
@@ -53,7 +54,7 @@ func (c *Courier) Run(ctx context.Context) error {
 	for {
 		for j, ok := c.next(); ok; j, ok = c.next() {
 			all.Go(func() {
-				if !pause(ctx, j.after) {
+				if backoff.Wait(ctx, j.after) != nil {
 					return
 				}
 				c.callBack(ctx, j)
@@ -84,7 +85,7 @@ func (c *Courier) callBack(ctx context.Context, j job) {
 			c.mu.Unlock()
 			return
 		}
-		if !pause(ctx, 100*time.Millisecond) {
+		if backoff.Wait(ctx, 100*time.Millisecond) != nil {
 			return
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluicegate/sluicegate/internal/backoff"
 	"github.com/sluicegate/sluicegate/internal/webhook"
 )
 
@@ -162,25 +163,14 @@ func (m *Merchant) Run(ctx context.Context, notifications, token string) error {
 }
 
 func (m *Merchant) comeBack(ctx context.Context, asker *asker) bool {
-	if !pause(ctx, m.cfg.AwayFor) {
+	if backoff.Wait(ctx, m.cfg.AwayFor) != nil {
 		return false
 	}
 	for err := asker.catchUp(ctx); err != nil; err = asker.catchUp(ctx) {
-		if !pause(ctx, 100*time.Millisecond) {
+		if backoff.Wait(ctx, 100*time.Millisecond) != nil {
 			return false
 		}
 	}
 	m.open()
 	return true
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
